@@ -1,0 +1,1 @@
+"""Pure code: values in, values out."""

@@ -1,0 +1,79 @@
+"""Plans: what a run builds, boots and tests, as strict YAML."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import Field
+
+from testbed.core.strict_yaml import StrictModel, parse_yaml
+from testbed.errors import PlanError
+
+DEFAULT_SOURCE: Final = "debian:6.12"
+
+
+class Plan(StrictModel):
+    """What to run.
+
+    ``series`` are stacked in their order on the base; without any there is no comparison.
+    ``tests`` are paths under guest-tests/; ``select`` is a pytest ``-k`` expression.
+    ``parallel`` is how many cells run at once, 0 for as many as the host has room for.
+    """
+
+    about: str = ""
+    source: str = DEFAULT_SOURCE
+    kconfig: tuple[str, ...] = Field(min_length=1)
+    series: tuple[str, ...] = ()
+    topologies: tuple[str, ...] = Field(min_length=1)
+    tests: tuple[str, ...] = Field(min_length=1)
+    select: str = ""
+    parallel: int = Field(default=0, ge=0, le=64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Catalog:
+    """The names that a plan may use."""
+
+    kconfigs: tuple[str, ...]
+    series: tuple[str, ...]
+    topologies: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+_KINDS: Final = {
+    "kconfig": "kconfig fragment",
+    "series": "series",
+    "topologies": "topology",
+    "tests": "path under guest-tests",
+}
+
+
+def parse_plan(text: str, *, filename: str) -> Plan:
+    """Read a plan; raises :class:`PlanError` with one line that says what is wrong."""
+    return parse_yaml(text, Plan, filename=filename)
+
+
+def check_names(plan: Plan, catalog: Catalog, *, filename: str) -> None:
+    """Raise :class:`PlanError` for the first name in ``plan`` that ``catalog`` does not have."""
+    allowed = {
+        "kconfig": catalog.kconfigs,
+        "series": catalog.series,
+        "topologies": catalog.topologies,
+        "tests": catalog.tests,
+    }
+    for key, names in allowed.items():
+        check_each(getattr(plan, key), names, key=key, filename=filename)
+
+
+def check_each(names: Iterable[str], allowed: tuple[str, ...], *, key: str, filename: str) -> None:
+    """Raise :class:`PlanError` for the first of ``names`` that is not ``allowed``."""
+    for index, name in enumerate(names):
+        if name not in allowed:
+            near = difflib.get_close_matches(name, allowed, n=1)
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            listing = ", ".join(allowed) or "none"
+            raise PlanError(
+                f"{filename}: key '{key}[{index}]': {name!r} is no {_KINDS.get(key, key)}"
+                f"{hint}; allowed: {listing}"
+            )
