@@ -1,0 +1,1 @@
+"""Effects: a module for each thing that the testbed talks to."""

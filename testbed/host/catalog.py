@@ -1,0 +1,159 @@
+"""What there is to choose from: topologies, kconfig fragments, series, tests, plans."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from testbed.core.plan import Catalog, Plan, check_each, check_names, parse_plan
+from testbed.core.topology import Topology, parse_topology
+from testbed.errors import UserError
+from testbed.host.project import data_dir
+from testbed.host.source import load_series
+
+_NO_SUITES: Final = frozenset({"lib", "tools", "topologies"})
+
+
+def guest_tests_dir() -> Path:
+    """Return the folder of the guest tests."""
+    return data_dir() / "guest-tests"
+
+
+def list_catalog() -> Catalog:
+    """Return the names of all that comes with the project."""
+    root = data_dir()
+    return Catalog(
+        kconfigs=_list_stems(root / "kconfigs", ".config"),
+        series=tuple(
+            str(path.parent.relative_to(root))
+            for path in sorted((root / "patches").rglob("series"))
+        ),
+        topologies=_list_stems(guest_tests_dir() / "topologies", ".yaml"),
+        tests=_list_tests(),
+    )
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file that the user named; raises :class:`UserError`."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        reason = err.strerror if isinstance(err, OSError) else "it is not UTF-8 text"
+        raise UserError(f"{path}: cannot be read: {reason}") from err
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan and check the names in it, but for series given as folders of the user's own."""
+    plan = parse_plan(read_text(path), filename=str(path))
+    catalog = list_catalog()
+    own = tuple(name for name in plan.series if (Path(name) / "series").is_file())
+    check_names(plan, replace(catalog, series=(*catalog.series, *own)), filename=str(path))
+    return plan
+
+
+def load_topology(name: str) -> Topology:
+    """Return the topology called ``name``, or the one in the file of that path."""
+    own = Path(name)
+    if own.suffix == ".yaml":
+        return parse_topology(read_text(own), filename=name, name=own.stem)
+    check_each([name], list_catalog().topologies, key="topologies", filename="command line")
+    path = guest_tests_dir() / "topologies" / f"{name}.yaml"
+    return parse_topology(read_text(path), filename=str(path), name=name)
+
+
+def find_series(name: str) -> Path:
+    """Return the folder of a series: a path, or a name relative to the project."""
+    for folder in (Path(name), data_dir() / name, data_dir() / "patches" / name):
+        if (folder / "series").is_file():
+            return folder
+    known = ", ".join(list_catalog().series) or "none"
+    raise UserError(f"{name!r} is no series: no file {name}/series; those that come along: {known}")
+
+
+def load_fragments(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return (name, text) of the kconfig fragments called ``names``."""
+    check_each(names, list_catalog().kconfigs, key="kconfig", filename="command line")
+    folder = data_dir() / "kconfigs"
+    return tuple((name, read_text(folder / f"{name}.config")) for name in names)
+
+
+def read_enabled_options(config: Path) -> frozenset[str]:
+    """Return the options that are on in a .config, without their ``CONFIG_``."""
+    lines = read_text(config).splitlines()
+    return frozenset(
+        line.split("=", 1)[0].removeprefix("CONFIG_")
+        for line in lines
+        if line.startswith("CONFIG_") and "=" in line
+    )
+
+
+def _list_stems(folder: Path, suffix: str) -> tuple[str, ...]:
+    return tuple(sorted(path.stem for path in folder.glob(f"*{suffix}")))
+
+
+def _list_tests() -> tuple[str, ...]:
+    """Return suites and test files, as paths under guest-tests."""
+    root = guest_tests_dir()
+    files = [
+        path.relative_to(root)
+        for pattern in ("*.c", "test_*.py")
+        for path in root.rglob(pattern)
+        if path.relative_to(root).parts[0] not in _NO_SUITES
+    ]
+    suites = {parent for file in files for parent in file.parents if parent != Path()}
+    return tuple(sorted(str(path) for path in {*files, *suites}))
+
+
+def describe(what: str) -> tuple[tuple[str, str], ...]:
+    """Return (name, what it is for) of all topologies, kconfigs, series, tests or plans."""
+    return _DESCRIBERS[what]()
+
+
+def _describe_topologies() -> tuple[tuple[str, str], ...]:
+    return tuple((name, load_topology(name).about) for name in list_catalog().topologies)
+
+
+def _describe_kconfigs() -> tuple[tuple[str, str], ...]:
+    fragments = load_fragments(list_catalog().kconfigs)
+    return tuple((name, _first_comment(text)) for name, text in fragments)
+
+
+def _describe_series() -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (name, load_series(data_dir() / name).meta.title) for name in list_catalog().series
+    )
+
+
+def _describe_tests() -> tuple[tuple[str, str], ...]:
+    root = guest_tests_dir()
+    return tuple(
+        (name, _first_sentence(root / name))
+        for name in list_catalog().tests
+        if (root / name).is_file()
+    )
+
+
+def _describe_plans() -> tuple[tuple[str, str], ...]:
+    plans = sorted((data_dir() / "ci/plans").glob("*.yaml"))
+    return tuple((str(path.relative_to(data_dir())), load_plan(path).about) for path in plans)
+
+
+_DESCRIBERS: Final = {
+    "topologies": _describe_topologies,
+    "kconfigs": _describe_kconfigs,
+    "series": _describe_series,
+    "tests": _describe_tests,
+    "plans": _describe_plans,
+}
+
+
+def _first_comment(text: str) -> str:
+    return next((line.lstrip("# ") for line in text.splitlines() if line.startswith("# ")), "")
+
+
+def _first_sentence(source: Path) -> str:
+    """Return the first line of prose of a test: a docstring's, or a C file's top comment's."""
+    for line in source.read_text(encoding="utf-8").splitlines():
+        text = line.strip(' */"')
+        if text and not line.startswith("//"):
+            return text
+    return ""

@@ -1,0 +1,67 @@
+"""The folder of a run: where its record, report and logs go."""
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from testbed.errors import InfraError
+
+RECORD_FILE: Final = "record.json"
+REPORT_FILE: Final = "report.html"
+JUNIT_FILE: Final = "junit.xml"
+_LATEST: Final = "latest"
+
+
+@dataclass(frozen=True, slots=True)
+class RunDir:
+    """``runs/<id>``; the id is the time of the start in UTC and the plan's name."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, runs_dir: Path, *, started: datetime, name: str) -> "RunDir":
+        """Make a folder of its own for a run, also when two start in the same second."""
+        stem = f"{started:%Y%m%d-%H%M%S}-{name}"
+        try:
+            runs_dir.mkdir(parents=True, exist_ok=True)
+            for number in count(1):
+                path = runs_dir / (stem if number == 1 else f"{stem}-{number}")
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                return cls(path)
+        except OSError as err:
+            raise InfraError(f"{runs_dir}: no run can be kept there: {err.strerror}") from err
+        raise AssertionError("count() ended")
+
+    def cell_folder(self, cell: str) -> Path:
+        """Return the folder of a cell's logs; it is not made here."""
+        return self.path / self.cell_name(cell)
+
+    @staticmethod
+    def cell_name(cell: str) -> str:
+        """Return the folder of a cell's logs, relative to the run's."""
+        return f"cells/{cell}"
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file whole or not at all. Lone surrogates of a guest's text are replaced."""
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f".{target.name}.new")
+        fresh.write_text(text, encoding="utf-8", errors="replace")
+        fresh.replace(target)
+
+    def read(self, name: str) -> str:
+        """Return the text of a log, or nothing where it was not written."""
+        path = self.path / name
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+
+    def point_latest(self) -> None:
+        """Let ``runs/latest`` lead here."""
+        link = self.path.parent / f".latest-{self.path.name}"
+        link.symlink_to(self.path.name, target_is_directory=True)
+        os.replace(link, self.path.parent / _LATEST)  # noqa: PTH105 - Path.replace follows no link, but this says so
