@@ -1,0 +1,87 @@
+"""The life of a DIMM: plugged, onlined, used, emptied, unplugged, and plugged again."""
+
+import pytest
+from hotplug_workload import DIMM_MIB, PAGES_PER_MIB, WORKLOAD_MIB, Workload
+
+from testbed.host.guest_memory import GuestMemory
+from testbed.host.hotplug import Dimm, Hotplug
+from testbed.host.vm import Vm
+from testbed.pytest_plugin.evidence import Reporter
+
+pytestmark = pytest.mark.needs(
+    nodes=2, dimm_slots=1, kconfig=["MEMORY_HOTREMOVE", "ACPI_HOTPLUG_MEMORY"], timeout_s=60
+)
+
+KIB_PER_MIB = 1024
+
+
+def test_dimm_is_used_and_given_back(
+    vm: Vm, hotplug: Hotplug, memory: GuestMemory, dimm_node: int, report: Reporter
+) -> None:
+    blocks = memory.list_blocks()
+    totals = memory.read_totals_kib()
+    assert memory.list_nodes() == frozenset(totals)
+
+    dimm = hotplug.add_dimm(node=dimm_node, size_mib=DIMM_MIB)
+    assert memory.list_blocks() == blocks | set(dimm.blocks)
+    assert memory.read_totals_kib().get(dimm_node, 0) == totals.get(dimm_node, 0)
+    for block in dimm.blocks:
+        memory.set_block(block, "online_movable")
+        assert memory.read_zones(block) == ("Movable",)
+    grown = memory.read_totals_kib()[dimm_node] - totals.get(dimm_node, 0)
+    assert grown == DIMM_MIB * KIB_PER_MIB
+
+    pages = WORKLOAD_MIB * PAGES_PER_MIB
+    with Workload.start(vm.guest, node=dimm_node) as workload:
+        by_block = workload.count_by_block()
+        on_dimm = sum(by_block.get(block, 0) for block in dimm.blocks)
+        report.placement(
+            "workload bound to the node of the DIMM",
+            expected={dimm_node: pages},
+            seen=workload.count_by_node(),
+        )
+        assert on_dimm == pages, f"ZONE_MOVABLE comes first, yet the pages are in {by_block}"
+
+        for block in dimm.blocks:
+            memory.set_block(block, "offline")
+        removal = hotplug.remove(dimm)
+
+        assert removal.is_removed, removal.reason
+        assert sum(workload.count_by_node().values()) == pages
+        workload.assert_intact()
+
+    assert memory.list_blocks() == blocks
+    assert memory.read_totals_kib() == totals
+    assert memory.list_nodes() == frozenset(totals), "a node without memory and CPUs stays online"
+    assert memory.count_isolated_pages() == 0
+    assert memory.count_isolated_blocks() == 0
+
+
+def test_online_dimm_is_emptied_by_its_removal(
+    movable_dimm: Dimm, workload: Workload, hotplug: Hotplug, memory: GuestMemory
+) -> None:
+    # acpi_memory_device_remove() by way of acpi_scan_hot_remove() offlines what is online
+    # (drivers/acpi/scan.c, 6.12): nobody needs to have done it before.
+    removal = hotplug.remove(movable_dimm)
+
+    assert removal.is_removed, removal.reason
+    assert not set(movable_dimm.blocks) & set(workload.count_by_block())
+    workload.assert_intact()
+    assert not set(movable_dimm.blocks) & memory.list_blocks()
+    assert memory.count_isolated_pages() == 0
+    assert memory.count_isolated_blocks() == 0
+
+
+def test_same_slot_takes_a_dimm_again(
+    hotplug: Hotplug, memory: GuestMemory, dimm_node: int
+) -> None:
+    first = hotplug.add_dimm(node=dimm_node, size_mib=DIMM_MIB)
+    assert hotplug.remove(first).is_removed
+    again = hotplug.add_dimm(node=dimm_node, size_mib=DIMM_MIB)
+
+    assert again.blocks == first.blocks
+    for block in again.blocks:
+        memory.set_block(block, "online_movable")
+    assert dimm_node in memory.list_nodes("has_memory")
+    removal = hotplug.remove(again)
+    assert removal.is_removed, removal.reason

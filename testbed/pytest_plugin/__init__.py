@@ -1,0 +1,1 @@
+"""pytest on a kernel under test: items, fixtures, verdicts."""

@@ -1,0 +1,42 @@
+"""What a test measured and saw, gathered while it runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from testbed.core.result import LogFile, Metric, NodeCount, Placement
+
+
+@dataclass(slots=True)
+class Evidence:
+    """Filled by C cases from their transcript, by Python tests through the ``report`` fixture."""
+
+    metrics: list[Metric] = field(default_factory=list)
+    placements: list[Placement] = field(default_factory=list)
+    logs: list[LogFile] = field(default_factory=list)
+
+
+class Reporter:
+    """The ``report`` fixture: a Python test's way to tell what it measured."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self._evidence = evidence
+
+    def metric(self, name: str, value: float, unit: str) -> None:
+        """Record a measured number."""
+        self._evidence.metrics.append(Metric(name=name, value=value, unit=unit))
+
+    def placement(self, what: str, *, expected: Mapping[int, int], seen: Mapping[int, int]) -> None:
+        """Record where pages were expected and seen (node to pages), and assert that they agree."""
+        placement = Placement(what=what, expected=_count(expected), seen=_count(seen))
+        self._evidence.placements.append(placement)
+        if not placement.is_as_expected:
+            raise AssertionError(f"{what}: expected {_say(expected)}, seen {_say(seen)}")
+
+
+def _count(pages: Mapping[int, int]) -> tuple[NodeCount, ...]:
+    return tuple(NodeCount(node=node, pages=count) for node, count in sorted(pages.items()))
+
+
+def _say(pages: Mapping[int, int]) -> str:
+    parts = [f"node {node}: {count} pages" for node, count in sorted(pages.items()) if count]
+    return ", ".join(parts) or "no pages"

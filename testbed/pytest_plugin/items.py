@@ -1,0 +1,105 @@
+"""The C tests as pytest items: one file a collector, one case an item."""
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from testbed.core.ktap import judge_case, parse_ktap
+from testbed.core.needs import Needs, parse_needs
+from testbed.core.result import LogFile, Verdict
+from testbed.host.guest_image import list_cases
+from testbed.pytest_plugin.cell import Cell
+from testbed.pytest_plugin.stash import CELL_KEY, EVIDENCE_KEY, NEEDS_KEY
+
+_TAINT_LINE: Final = "# @taint "
+_WARN_TAINT: Final = 1 << 9  # TAINT_WARN, include/linux/panic.h, 6.12
+
+
+class CaseFailedError(AssertionError):
+    """A C case ended other than passed; ``verdict`` says how."""
+
+    def __init__(self, verdict: Verdict, message: str) -> None:
+        self.verdict = verdict
+        super().__init__(message)
+
+
+class CTestFile(pytest.File):
+    """A C test program; its needs are read from its source, its cases from the program."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield an item a case. Raises :class:`testbed.errors.PlanError` for a bad needs block."""
+        cell = self.config.stash[CELL_KEY]
+        relative = self.path.relative_to(self.config.rootpath)
+        needs = parse_needs(self.path.read_text(encoding="utf-8"), filename=str(relative))
+        program = relative.with_suffix("")
+        cases = list_cases(cell.config.image.tests_dir / program)
+        needs.check_cases(cases)
+        for case in cases:
+            yield CTestCase.from_parent(
+                self, name=case, program=f"/tests/{program}", needs=needs.for_case(case)
+            )
+
+
+class CTestCase(pytest.Item):
+    """One case of a C test program."""
+
+    def __init__(self, *, program: str, needs: Needs, **kwargs: object) -> None:
+        super().__init__(**kwargs)  # type: ignore[arg-type] - pytest passes name and parent
+        self.program = program
+        self.stash[NEEDS_KEY] = needs
+
+    def setup(self) -> None:
+        """Boot a guest where none runs, so that a boot is no part of the case's time."""
+        self.config.stash[CELL_KEY].get_vm()
+
+    def runtest(self) -> None:
+        """Run the case in the guest and judge what it printed."""
+        cell = self.config.stash[CELL_KEY]
+        needs = self.stash[NEEDS_KEY]
+        command = (
+            f"{shlex.quote(self.program)} -r {shlex.quote(self.name)} 2>&1; status=$?; "
+            f'echo; echo "{_TAINT_LINE}$(cat /proc/sys/kernel/tainted)"; exit $status'
+        )
+        done = cell.get_vm().guest.run(command, timeout_s=needs.timeout_s, check=False)
+        lines = done.stdout.splitlines()
+        transcript = [line for line in lines if not line.startswith(_TAINT_LINE)]
+        self._keep(cell, transcript)
+        run = parse_ktap(transcript)
+        evidence = self.stash[EVIDENCE_KEY]
+        evidence.metrics += [metric for case in run.cases for metric in case.metrics]
+        evidence.placements += [seen for case in run.cases for seen in case.placements]
+        verdict, message = judge_case(run, self.name, exit_status=done.status)
+        _check_taint(lines)
+        if verdict is Verdict.SKIPPED:
+            raise CaseFailedError(
+                Verdict.FAILED, f"the case skipped itself although its needs are met: {message}"
+            )
+        if verdict is not Verdict.PASSED:
+            raise CaseFailedError(verdict, message)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Tell pytest where the case is from."""
+        return self.path, None, self.name
+
+    def repr_failure(  # type: ignore[override] - the parent also names a style
+        self, excinfo: pytest.ExceptionInfo[BaseException]
+    ) -> str:
+        """Show what the case said: a traceback of the plugin would tell nothing."""
+        if isinstance(excinfo.value, AssertionError):
+            return str(excinfo.value)
+        return str(super().repr_failure(excinfo))
+
+    def _keep(self, cell: Cell, lines: list[str]) -> None:
+        name = self.program.removeprefix("/tests/").replace("/", "-") + f"-{self.name}.ktap"
+        (cell.config.log_dir / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self.stash[EVIDENCE_KEY].logs.append(LogFile(kind="ktap", path=name))
+
+
+def _check_taint(lines: list[str]) -> None:
+    """Fail a case after which the kernel is tainted by a WARN that no console line showed."""
+    taints = [line.removeprefix(_TAINT_LINE) for line in lines if line.startswith(_TAINT_LINE)]
+    if taints and int(taints[-1]) & _WARN_TAINT:
+        raise CaseFailedError(Verdict.FAILED, f"the kernel is tainted ({taints[-1]}): it warned")
