@@ -1,0 +1,299 @@
+"""The command line: the only place that prints and exits."""
+
+import shlex
+import signal
+import sys
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import Final, NoReturn
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from testbed import __version__, doctor
+from testbed.core.plan import DEFAULT_SOURCE, Plan
+from testbed.errors import TestbedError, UserError
+from testbed.host import catalog
+from testbed.host.project import cache_dir, data_dir
+from testbed.host.store import Store
+from testbed.host.vm import BootFailure
+from testbed.pipeline import run as full_run
+from testbed.pipeline import single
+from testbed.report.table import render_details, render_summary
+from testbed.terminal import LiveView
+
+_BUG: Final = 70  # EX_SOFTWARE, sysexits.h
+_INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
+_QUICK_PLAN: Final = "ci/plans/quick.yaml"
+_WIDTH: Final = 100
+
+_Series = click.option(
+    "--series", "-s", multiple=True, metavar="NAME", help="A patch series; several are stacked."
+)
+_Source = click.option(
+    "--source", metavar="SPEC", help=f"Kernel source, debian:VERSION.  [default: {DEFAULT_SOURCE}]"
+)
+_Tree = click.option(
+    "--tree",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="A kernel tree of your own, git or unpacked; it is never written to.",
+)
+_PlanFile = click.option(
+    "--plan", type=click.Path(dir_okay=False, path_type=Path), help=f"The plan.  [{_QUICK_PLAN}]"
+)
+_Topology = click.option(
+    "--topology", "-t", default="two-nodes", show_default=True, help="The machine to boot."
+)
+_Kernel = click.option(
+    "--kernel",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A kernel image (bzImage) that is already built.",
+)
+
+
+_RunsDir = click.option(
+    "--runs-dir",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where logs and reports go.",
+)
+
+
+def _example(*lines: str) -> str:
+    """Return an epilog that click prints as it stands."""
+    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+@click.group(context_settings={"max_content_width": _WIDTH, "help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="testbed")
+def cli() -> None:
+    """Build patched kernels, boot them on NUMA machines, and say what regressed."""
+
+
+@cli.command(epilog=_example("testbed run --plan ci/plans/quick.yaml --series my-series/"))
+@_PlanFile
+@_Series
+@_Source
+@_Tree
+@click.option("--topology", "-t", "topologies", multiple=True, help="Only these topologies.")
+@click.option("--select", "-k", metavar="EXPR", help="Only tests that match, as pytest -k does.")
+@_RunsDir
+def run(
+    *,
+    plan: Path | None,
+    series: tuple[str, ...],
+    source: str | None,
+    tree: Path | None,
+    topologies: tuple[str, ...],
+    select: str | None,
+    runs_dir: Path,
+) -> int:
+    """Build base and patched kernels, test both, compare, and write a report."""
+    name, chosen = _load_plan(plan)
+    chosen = _override(chosen, series=series, source=source, topologies=topologies, select=select)
+    console = _make_console()
+    request = full_run.RunRequest(
+        plan=chosen,
+        plan_name=name,
+        command=("testbed", *sys.argv[1:]),
+        runs_dir=runs_dir.absolute(),
+        tree=tree,
+    )
+    with LiveView(console) as view:
+        record, folder = full_run.run(request, store=_open_store(view), observer=view)
+    console.print(render_details(record))
+    console.print(render_summary(record))
+    console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
+    return record.exit_code
+
+
+@cli.command(epilog=_example("testbed build --series patches/migrate-reasons"))
+@_PlanFile
+@_Series
+@_Source
+@_Tree
+def build(
+    *, plan: Path | None, series: tuple[str, ...], source: str | None, tree: Path | None
+) -> int:
+    """Build the base kernel, the patched one and the guest image; print where they are."""
+    chosen = _override(_load_plan(plan)[1], series=series, source=source)
+    console = _make_console()
+    with LiveView(console) as view:
+        built = single.build_all(chosen, tree=tree, store=_open_store(view), observer=view)
+    for label, path in built.paths:
+        console.print(Text(f"{label}: {path}"), soft_wrap=True)
+    return built.exit_code
+
+
+@cli.command(
+    epilog=_example("testbed boot -t three-nodes-hotplug", "testbed boot --kernel bzImage")
+)
+@_Kernel
+@_Topology
+@_Series
+@_Source
+@_Tree
+def boot(
+    *,
+    kernel: Path | None,
+    topology: str,
+    series: tuple[str, ...],
+    source: str | None,
+    tree: Path | None,
+) -> int:
+    """Boot a kernel and open a shell in the guest."""
+    console = _make_console()
+    chosen = _override(_load_plan(None)[1], series=series, source=source)
+    with LiveView(console) as view:
+        vm = single.boot_guest(
+            chosen,
+            kernel=kernel,
+            tree=tree,
+            topology=topology,
+            store=_open_store(view),
+            observer=view,
+        )
+    if isinstance(vm, BootFailure):
+        console.print(Text(f"did not boot: {vm.crash.title}\nconsole: {vm.console}"))
+        return 3
+    try:
+        console.print(Text("root shell in the guest; leave it with `exit` to end the guest"))
+        return vm.guest.open_shell()
+    finally:
+        vm.close()
+
+
+@cli.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=_example("testbed test --kernel arch/x86/boot/bzImage -t two-nodes -- -k mbind -x"),
+)
+@_Kernel
+@_Topology
+@click.option(
+    "--config",
+    "kconfig",
+    type=click.Path(exists=True, path_type=Path),
+    help="The kernel's .config, so that tests know what it can do.",
+)
+@click.option("--features", default="", metavar="LIST", help="Features its series provide.")
+@_Source
+@_RunsDir
+@click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
+def test(
+    *,
+    kernel: Path | None,
+    topology: str,
+    kconfig: Path | None,
+    features: str,
+    source: str | None,
+    runs_dir: Path,
+    pytest_args: tuple[str, ...],
+) -> int:
+    """Run the guest tests on a kernel image that is already built; the rest goes to pytest."""
+    if kernel is None:
+        raise UserError("--kernel FILE is missing: `testbed build` makes one and names it")
+    with LiveView(_make_console()) as view:
+        argv = single.prepare_tests(
+            kernel=kernel.absolute(),
+            kconfig=kconfig.absolute() if kconfig else None,
+            topology=topology,
+            features=tuple(filter(None, features.split(","))),
+            source=source or DEFAULT_SOURCE,
+            log_dir=runs_dir.absolute() / "test",
+            store=_open_store(view),
+            observer=view,
+        )
+    return single.call_pytest((*argv, *pytest_args))
+
+
+@cli.command(name="list", epilog=_example("testbed list topologies"))
+@click.argument("what", type=click.Choice(["topologies", "kconfigs", "series", "tests", "plans"]))
+def list_(*, what: str) -> None:
+    """List what there is to choose from."""
+    for name, about in catalog.describe(what):
+        click.echo(f"{name:<28} {about}".rstrip())
+
+
+@cli.command(name="doctor", epilog=_example("testbed doctor"))
+def doctor_() -> int:
+    """Say what is missing on this host, and the command that installs it."""
+    report = doctor.examine(cache_dir())
+    console = _make_console()
+    console.print(doctor.render(report))
+    return report.exit_code
+
+
+@cli.command(epilog=_example("testbed clean --kernels", "testbed clean --all"))
+@click.option("--kernels", is_flag=True, help="Remove built kernels and guest images.")
+@click.option("--work", is_flag=True, help="Remove warm source trees and build directories.")
+@click.option("--all", "everything", is_flag=True, help="Remove the whole cache.")
+def clean(*, kernels: bool, work: bool, everything: bool) -> None:
+    """Show what the cache holds, or remove parts of it."""
+    kinds = [
+        *(("kernels", "guest-images") if kernels or everything else ()),
+        *(("work",) if work or everything else ()),
+        *(("sources", "facts", "ccache") if everything else ()),
+    ]
+    store = Store(cache_dir(), say=click.echo)
+    for kind in kinds:
+        store.remove(kind)
+    for usage in store.usage():
+        click.echo(f"{usage.kind:<14} {usage.entries:5} entries {usage.size_mib:8.0f} MiB")
+    click.echo(f"cache: {store.root}")
+
+
+def _load_plan(path: Path | None) -> tuple[str, Plan]:
+    path = path or data_dir() / _QUICK_PLAN
+    return path.stem, catalog.load_plan(path)
+
+
+def _override(plan: Plan, **given: object) -> Plan:
+    """Return ``plan`` with what the command line gave; what it left out stays the plan's."""
+    return plan.model_copy(update={key: value for key, value in given.items() if value})
+
+
+def _make_console() -> Console:
+    """In a pipe there is no width to ask for: take the one that every table fits."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
+
+
+def _open_store(view: LiveView) -> Store:
+    return Store(cache_dir(), say=view.say)
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main() -> NoReturn:
+    """Run the command line; every way out of the testbed is here."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        sys.exit(cli.main(standalone_mode=False) or 0)
+    except click.exceptions.Exit as err:
+        sys.exit(err.exit_code)
+    except click.Abort:
+        click.echo(
+            f"\ninterrupted: every guest and build was ended; kept: the cache {cache_dir()}"
+            " (whole), and the logs of this run under runs/",
+            err=True,
+        )
+        sys.exit(_INTERRUPTED)
+    except click.ClickException as err:
+        err.show()
+        sys.exit(UserError.exit_code)
+    except TestbedError as err:
+        click.echo(f"testbed: {err}", err=True)
+        sys.exit(err.exit_code)
+    except Exception:  # noqa: BLE001 - the last stop: Python's own status, 1, means "regressed"
+        traceback.print_exc()
+        click.echo(
+            f"testbed: a bug of the testbed, not of your kernel; it was called as:\n"
+            f"  {shlex.join(sys.argv)}",
+            err=True,
+        )
+        sys.exit(_BUG)

@@ -1,0 +1,1 @@
+"""From a request to its record: the order in which the rooms below are used."""

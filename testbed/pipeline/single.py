@@ -1,0 +1,115 @@
+"""One kernel without a comparison: build it, boot it, or run tests on it."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from testbed.core.plan import Plan
+from testbed.errors import UserError
+from testbed.host import catalog, proc
+from testbed.host.accel import choose_accel
+from testbed.host.builder import BuildFailure, Kernel
+from testbed.host.cells import CellJob, build_pytest_argv
+from testbed.host.guest_image import GuestImage, build_guest_image
+from testbed.host.source import find_harness
+from testbed.host.store import Store
+from testbed.host.vm import BootFailure, BootRequest, Vm, boot
+from testbed.pipeline.kernels import build_kernels, load_stack
+from testbed.pipeline.observer import Observer
+
+_KERNEL_FAILED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artifacts:
+    """What `testbed build` made: (label, path) for each file or folder."""
+
+    paths: tuple[tuple[str, Path], ...]
+    exit_code: int
+
+
+def build_all(plan: Plan, *, tree: Path | None, store: Store, observer: Observer) -> Artifacts:
+    """Build the kernels of ``plan`` and the guest image that goes with them."""
+    built = build_kernels(plan, load_stack(plan), tree=tree, store=store, observer=observer)
+    kernels = [(k.role, k.outcome) for k in built if isinstance(k.outcome, Kernel)]
+    paths = [
+        (f"{role} {what}", path)
+        for role, kernel in kernels
+        for what, path in (("kernel", kernel.image), (".config", kernel.config))
+    ]
+    if len(kernels) < len(built):
+        return Artifacts(paths=tuple(paths), exit_code=_KERNEL_FAILED)
+    image = build_guest_image(store, kernels[0][1].harness_dir, say=observer.say)
+    return Artifacts(paths=(*paths, ("guest image", image.folder)), exit_code=0)
+
+
+def boot_guest(
+    plan: Plan,
+    *,
+    kernel: Path | None,
+    tree: Path | None,
+    topology: str,
+    store: Store,
+    observer: Observer,
+) -> Vm | BootFailure:
+    """Boot ``kernel``, or where it is None the last one that ``plan`` builds."""
+    machine = catalog.load_topology(topology)
+    if kernel is None:
+        built = build_kernels(plan, load_stack(plan), tree=tree, store=store, observer=observer)
+        newest = built[-1].outcome
+        if isinstance(newest, BuildFailure):
+            raise UserError(f"nothing to boot: the kernel does not build: {newest.error}")
+        kernel, harness = newest.image, newest.harness_dir
+    else:
+        harness = find_harness(store, plan.source)
+    image = build_guest_image(store, harness, say=observer.say)
+    accel = _probe(store, kernel, image, observer)
+    log_dir = Path(tempfile.mkdtemp(prefix="testbed-boot-"))
+    observer.say(f"logs: {log_dir}")
+    return boot(
+        BootRequest(
+            kernel=kernel, initrd=image.initrd, topology=machine, accel=accel, log_dir=log_dir
+        )
+    )
+
+
+def prepare_tests(  # noqa: PLR0913 - the options of `testbed test`
+    *,
+    kernel: Path,
+    kconfig: Path | None,
+    topology: str,
+    features: tuple[str, ...],
+    source: str,
+    log_dir: Path,
+    store: Store,
+    observer: Observer,
+) -> tuple[str, ...]:
+    """Return the pytest command line that runs the guest tests on a kernel image."""
+    catalog.load_topology(topology)
+    image = build_guest_image(store, find_harness(store, source), say=observer.say)
+    accel = _probe(store, kernel, image, observer)
+    job = CellJob(
+        name=f"{kernel.name}-{topology}",
+        folder=log_dir,
+        kernel=kernel,
+        kernel_config=kconfig,
+        image=image,
+        topology=topology,
+        accel=accel,
+        features=features,
+        tests=(),
+        select="",
+    )
+    return build_pytest_argv(job)
+
+
+def call_pytest(argv: tuple[str, ...]) -> int:
+    """Run pytest on the terminal and return its status."""
+    return proc.run_on_terminal(argv)
+
+
+def _probe(store: Store, kernel: Path, image: GuestImage, observer: Observer) -> str:
+    with tempfile.TemporaryDirectory(prefix="testbed-probe-") as folder:
+        accel = choose_accel(store, kernel, image, log_dir=Path(folder), say=observer.say)
+    observer.say(f"accelerator: {accel.name} ({accel.reason})")
+    return accel.name
