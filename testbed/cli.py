@@ -21,7 +21,7 @@ from testbed.host.store import Store
 from testbed.host.vm import BootFailure
 from testbed.pipeline import run as full_run
 from testbed.pipeline import single
-from testbed.report.table import render_details, render_summary
+from testbed.report.table import render_summary
 from testbed.terminal import LiveView
 
 _BUG: Final = 70  # EX_SOFTWARE, sysexits.h
@@ -98,13 +98,12 @@ def run(
     request = full_run.RunRequest(
         plan=chosen,
         plan_name=name,
-        command=("testbed", *sys.argv[1:]),
+        command=_tell_command(),
         runs_dir=runs_dir.absolute(),
         tree=tree,
     )
     with LiveView(console) as view:
         record, folder = full_run.run(request, store=_open_store(view), observer=view)
-    console.print(render_details(record))
     console.print(render_summary(record))
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
     return record.exit_code
@@ -233,9 +232,9 @@ def doctor_() -> int:
 def clean(*, kernels: bool, work: bool, everything: bool) -> None:
     """Show what the cache holds, or remove parts of it."""
     kinds = [
-        *(("kernels", "guest-images") if kernels or everything else ()),
+        *(("kernels", "guest-images", "harness") if kernels or everything else ()),
         *(("work",) if work or everything else ()),
-        *(("sources", "facts", "ccache") if everything else ()),
+        *(("facts", "ccache") if everything else ()),
     ]
     store = Store(cache_dir(), say=click.echo)
     for kind in kinds:
@@ -259,6 +258,11 @@ def _make_console() -> Console:
     """In a pipe there is no width to ask for: take the one that every table fits."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_WIDTH)
+
+
+def _tell_command() -> tuple[str, ...]:
+    """Return the command as it was given; bytes that are no UTF-8 cannot be kept in JSON."""
+    return tuple(word.encode(errors="replace").decode() for word in ("testbed", *sys.argv[1:]))
 
 
 def _open_store(view: LiveView) -> Store:

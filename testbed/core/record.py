@@ -1,7 +1,7 @@
 """The run record: what a run was asked, what it ran on, and what came of it.
 
 ``record.json`` is the contract for other tools. Its schema is ``record.schema.json`` beside this
-module, generated from these types (``python -m testbed.core.record`` prints it).
+module, generated from these types by :func:`record_schema`; a test holds the two together.
 """
 
 import json

@@ -1,0 +1,106 @@
+"""Text for reports: made harmless, made short, made readable.
+
+What a guest printed may be anything: escape sequences that would repaint the user's terminal,
+characters that turn lines around, half a megabyte in a line. All of it passes through here.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from testbed.core.result import NodeCount
+
+# ECMA-48 escape sequences: CSI; the strings (OSC, DCS, SOS, PM, APC) where they end in the same
+# line, so that an open one hides nothing; the short ones. No part can match what starts another.
+_ESCAPES: Final = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)"
+    r"|\x1b[ -/]*[0-~]?"
+)
+# C0 and C1 controls, marks that reorder text (Unicode TR9), lone surrogates, noncharacters.
+_UNSEEN: Final = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff\ud800-\udfff]"
+)
+_NEWLINES: Final = re.compile(r"\r+\n?")
+_ELLIPSIS: Final = "…"
+_WHOLE_FROM: Final = 1000
+_MINUTE_S: Final = 60
+
+
+def clean_text(text: str) -> str:
+    """Drop escape sequences; put U+FFFD for what else is not to be shown; keep tab and newline."""
+    return _UNSEEN.sub("\ufffd", _NEWLINES.sub("\n", _ESCAPES.sub("", text)))
+
+
+def clip_text(text: str, limit: int) -> str:
+    """Return at most about ``limit`` characters of ``text``: its beginning and its end."""
+    if len(text) <= limit:
+        return text
+    head, tail = text[: limit * 2 // 3], text[len(text) - limit // 3 :]
+    return f"{head}\n… {len(text) - len(head) - len(tail):,} characters left out …\n{tail}"
+
+
+def clip_lines(text: str, limit: int) -> str:
+    """Return the first ``limit`` lines of ``text``, and a line that counts the others."""
+    lines = text.splitlines()
+    if len(lines) <= limit:
+        return "\n".join(lines)
+    return "\n".join([*lines[:limit], f"… {len(lines) - limit:,} more lines"])
+
+
+def tail_lines(text: str, limit: int) -> str:
+    """Return the last ``limit`` lines of ``text``."""
+    return "\n".join(text.rstrip().splitlines()[-limit:])
+
+
+def join_line(text: str) -> str:
+    """Return ``text`` as one line, with single blanks."""
+    return " ".join(text.split())
+
+
+def shorten_middle(text: str, width: int) -> str:
+    """Return ``text`` in at most ``width`` characters; the middle goes, the end says more."""
+    if len(text) <= width:
+        return text
+    if width <= len(_ELLIPSIS):
+        return _ELLIPSIS[:width]
+    head = (width - len(_ELLIPSIS)) // 3
+    tail = width - len(_ELLIPSIS) - head
+    return f"{text[:head]}{_ELLIPSIS}{text[len(text) - tail :]}"
+
+
+def describe_node(node: int) -> str:
+    """Return ``node 1``, or what the node -1 stands for."""
+    return "not present" if node < 0 else f"node {node}"
+
+
+def describe_counts(counts: Iterable[NodeCount]) -> str:
+    """Return, say, ``node 0: 3 pages, node 1: 1 page``."""
+    shown = sorted((c for c in counts if c.pages), key=lambda c: (c.node < 0, c.node))
+    words = (f"{describe_node(c.node)}: {count(c.pages, 'page')}" for c in shown)
+    return ", ".join(words) or "no pages"
+
+
+def count(number: int, noun: str) -> str:
+    """Return, say, ``1 page`` or ``1,024 pages``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as a reader would say it: ``0.75 s``, ``31.5 s``, ``4 min 01 s``."""
+    if not math.isfinite(seconds):
+        return "unknown"
+    if seconds >= _MINUTE_S:
+        minutes, rest = divmod(round(seconds), _MINUTE_S)
+        return f"{minutes} min {rest:02} s"
+    return f"{seconds:.2f} s" if seconds < 1 else f"{seconds:.1f} s"
+
+
+def format_number(value: float) -> str:
+    """Return ``value`` with four digits that count, or all of a whole number."""
+    if not math.isfinite(value):
+        return "not a number"
+    if abs(value) >= _WHOLE_FROM or value.is_integer():
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
