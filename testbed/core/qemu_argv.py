@@ -19,6 +19,7 @@ BASE_CMDLINE: Final = (
     "numa_balancing=disable",
     "transparent_hugepage=madvise",
     "log_buf_len=1M",
+    "printk.time=1",  # a line with a time stamp is the kernel's, one without is user space's
 )
 
 # TCG has no cost model by which a newer CPU would run faster: take the plainest that has RDRAND,

@@ -27,7 +27,7 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's signature
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 raise yaml.MarkedYAMLError(
                     problem=f"key {key!r} is given twice", problem_mark=key_node.start_mark
@@ -53,7 +53,7 @@ def parse_yaml(text: str, model: type[Model], *, filename: str) -> Model:
     try:
         return model.model_validate(_freeze(data))
     except ValidationError as err:
-        raise PlanError(f"{filename}: {_describe_invalid(err.errors()[0], model)}") from err
+        raise PlanError(f"{filename}: {describe_invalid(err.errors()[0], model)}") from err
 
 
 def _freeze(value: Any) -> Any:  # noqa: ANN401 - YAML may hold anything
@@ -75,7 +75,8 @@ def _describe_syntax(text: str, err: yaml.MarkedYAMLError, filename: str) -> str
     return f"{filename}:{mark.line + 1}:{mark.column + 1}: not YAML: {err.problem}{hint}"
 
 
-def _describe_invalid(error: ErrorDetails, model: type[BaseModel]) -> str:
+def describe_invalid(error: ErrorDetails, model: type[BaseModel]) -> str:
+    """Return what is wrong with one key, in one line: key, value, what is allowed."""
     loc = error["loc"]
     where = _format_location(loc)
     if error["type"] == "extra_forbidden":

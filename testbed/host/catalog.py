@@ -8,7 +8,7 @@ from testbed.core.plan import Catalog, Plan, check_each, check_names, parse_plan
 from testbed.core.topology import Topology, parse_topology
 from testbed.errors import UserError
 from testbed.host.project import data_dir
-from testbed.host.source import load_series
+from testbed.host.series_dir import load_series
 
 _NO_SUITES: Final = frozenset({"lib", "tools", "topologies"})
 

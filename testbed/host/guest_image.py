@@ -17,12 +17,12 @@ from testbed.core.case_list import parse_case_list
 from testbed.errors import CommandError, UserError
 from testbed.host import cpio, proc
 from testbed.host.catalog import guest_tests_dir
+from testbed.host.harness import HEADERS
 from testbed.host.store import Store
 
 _RECIPE: Final = 1  # raise it when the layout of the image changes
 _INIT: Final = Path(__file__).with_name("guest_init.sh")
 _LIBRARY: Final = re.compile(r"(?:=>\s+)?(/\S+)\s+\(0x")  # ldd(1)
-_HARNESS_HEADERS: Final = ("kselftest.h", "kselftest_harness.h")
 _FOLDERS: Final = (
     "bin",
     "sbin",
@@ -103,7 +103,7 @@ def _digest(harness_dir: Path, libraries: tuple[Path, ...]) -> str:
     root = guest_tests_dir()
     tools = (proc.find_tool(name).resolve() for name in ("busybox", "dropbear", "gcc"))
     inputs = {str(path.relative_to(root)): path for path in _sources()}
-    inputs |= {name: harness_dir / name for name in _HARNESS_HEADERS}
+    inputs |= {name: harness_dir / name for name in HEADERS}
     inputs |= {str(path): path for path in (*tools, *libraries)} | {"init": _INIT}
     digest = hashlib.sha256(f"guest-image {_RECIPE}".encode())
     for name, path in sorted(inputs.items()):

@@ -1,6 +1,7 @@
 """The guest's memory, as a host-side test reads and changes it through sysfs and procfs."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from testbed.host.guest import Guest
@@ -58,19 +59,24 @@ class GuestMemory:
         return stats["nr_isolated_anon"] + stats["nr_isolated_file"]
 
     def count_isolated_blocks(self) -> int:
-        """Return the pageblocks of online zones that are MIGRATE_ISOLATE.
+        """Return the pageblocks of online zones that are MIGRATE_ISOLATE."""
+        return count_isolated_blocks(self._guest.read_file("/proc/pagetypeinfo").splitlines())
 
-        Read from the second table of /proc/pagetypeinfo ("Number of blocks type"), whose header
-        is repeated for each node.
-        """
-        column, total = 0, 0
-        for line in self._guest.read_file("/proc/pagetypeinfo").splitlines():
-            words = line.split()
-            if line.startswith("Number of blocks type"):
-                column = len(words) - words.index("Isolate") if "Isolate" in words else 0
-            elif column and line.startswith("Node") and "zone" in words:
-                total += int(words[-column])
-        return total
+
+def count_isolated_blocks(lines: Iterable[str]) -> int:
+    """Return the MIGRATE_ISOLATE pageblocks of /proc/pagetypeinfo.
+
+    They are the last column of the tables "Number of blocks type" (migratetype_names, mm/vmstat.c,
+    6.12). Each node has a header and tables of its own; the other table's rows name a type.
+    """
+    column, total = 0, 0
+    for line in lines:
+        words = line.split()
+        if line.startswith("Number of blocks type"):
+            column = len(words) - words.index("Isolate") if "Isolate" in words else 0
+        elif column and line.startswith("Node") and "type" not in words:
+            total += int(words[-column])
+    return total
 
 
 def _parse_ranges(text: str) -> frozenset[int]:

@@ -10,8 +10,11 @@ from testbed.host.vm import Vm
 
 _EVENT_TIMEOUT_S: Final = 30.0
 _BYTES_PER_MIB: Final = 1 << 20
-_OST_SUCCESS: Final = 0  # ACPI 6.5, 6.3.5: _OST status 0 is success
-_REFUSALS: Final = ("MEM_UNPLUG_ERROR", "DEVICE_UNPLUG_GUEST_ERROR")
+# ACPI 6.5, 6.3.5 (_OST): 0 is success, 1 failure; of an ejection 0x80 to 0x83 say why it will not
+# happen, and 0x84 that it goes on.
+_OST_SUCCESS: Final = 0
+_OST_REFUSALS: Final = frozenset({1, 0x80, 0x81, 0x82, 0x83})
+_REMOVAL_ENDS: Final = ("DEVICE_DELETED", "MEM_UNPLUG_ERROR", "DEVICE_UNPLUG_GUEST_ERROR")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +65,9 @@ class Hotplug:
             size=size_mib * _BYTES_PER_MIB,
         )
         qmp.execute("device_add", driver="pc-dimm", id=name, memdev=f"{name}-memory", node=node)
-        event = qmp.wait_event(_is_ost_of(name), since=mark, timeout_s=_EVENT_TIMEOUT_S)
+        event = qmp.wait_event(
+            lambda event: is_plug_end(event, name), since=mark, timeout_s=_EVENT_TIMEOUT_S
+        )
         if event is None:
             raise AssertionError(f"the guest did not take {name} within {_EVENT_TIMEOUT_S:g} s")
         if event.data["info"]["status"] != _OST_SUCCESS:
@@ -81,7 +86,9 @@ class Hotplug:
         qmp = self._vm.qmp
         mark = qmp.mark()
         qmp.execute("device_del", id=dimm.id)
-        event = qmp.wait_event(_is_removal_end_of(dimm.id), since=mark, timeout_s=timeout_s)
+        event = qmp.wait_event(
+            lambda event: is_removal_end(event, dimm.id), since=mark, timeout_s=timeout_s
+        )
         if event is None:
             raise AssertionError(f"no answer to the removal of {dimm.id} within {timeout_s:g} s")
         if event.name != "DEVICE_DELETED":
@@ -116,34 +123,22 @@ class Hotplug:
             )
 
 
-def _is_ost_of(name: str) -> "_Matcher":
-    return _Matcher(names=("ACPI_DEVICE_OST",), device=name)
+def is_plug_end(event: QmpEvent, device: str) -> bool:
+    """Whether ``event`` is the guest's word on the plugging of ``device``."""
+    return _read_ost_status(event, device) is not None
 
 
-def _is_removal_end_of(name: str) -> "_Matcher":
-    return _Matcher(
-        names=("DEVICE_DELETED", *_REFUSALS, "ACPI_DEVICE_OST"), device=name, failing=True
-    )
+def is_removal_end(event: QmpEvent, device: str) -> bool:
+    """Whether ``event`` ends the removal of ``device``: it is gone, or will not go.
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Matcher:
-    """Whether an event is one of ``names`` about ``device``.
-
-    An _OST is sent for progress too (EJECT_IN_PROGRESS, 0x84); with ``failing`` only one that
-    says why an ejection will not happen counts: status 1 (failure) and 0x80 to 0x83.
+    _OST comes for progress too (EJECT_IN_PROGRESS); only a refusal ends the wait.
     """
+    if event.name in _REMOVAL_ENDS:
+        return event.data.get("device") == device
+    return _read_ost_status(event, device) in _OST_REFUSALS
 
-    names: tuple[str, ...]
-    device: str
-    failing: bool = False
 
-    def __call__(self, event: QmpEvent) -> bool:
-        if event.name not in self.names:
-            return False
-        if event.name != "ACPI_DEVICE_OST":
-            return event.data.get("device") == self.device
-        info = event.data.get("info", {})
-        if info.get("device") != self.device:
-            return False
-        return not self.failing or info.get("status") in (1, 0x80, 0x81, 0x82, 0x83)
+def _read_ost_status(event: QmpEvent, device: str) -> int | None:
+    """Return the ACPI status that the guest gave for ``device``; None in other events."""
+    info = event.data.get("info", {}) if event.name == "ACPI_DEVICE_OST" else {}
+    return int(info["status"]) if info.get("device") == device else None

@@ -10,8 +10,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,22 +89,19 @@ def end(process: subprocess.Popen[bytes], *, grace_s: float = _KILL_GRACE_S) -> 
     return process.wait()
 
 
-def run(  # noqa: PLR0913 - the keywords are subprocess.run's, plus the two that logs need
+def run(
     argv: Sequence[str],
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
     input_text: str | None = None,
     timeout_s: float | None = None,
-    log: Path | None = None,
-    on_line: Callable[[str], None] | None = None,
     check: bool = True,
 ) -> Completed:
     """Run ``argv`` to its end and return what it printed.
 
-    With ``log`` the output goes to that file (appended) and only its tail is kept in memory;
-    ``on_line`` is called with each line as it comes. Raises :class:`CommandError` on a non-zero
-    status unless ``check`` is False, :class:`InfraError` when ``timeout_s`` passes.
+    Raises :class:`CommandError` on a non-zero status unless ``check`` is False,
+    :class:`InfraError` when ``timeout_s`` passes.
     """
     began = time.monotonic()
     stdin = subprocess.DEVNULL if input_text is None else subprocess.PIPE
@@ -113,59 +109,29 @@ def run(  # noqa: PLR0913 - the keywords are subprocess.run's, plus the two that
         argv, cwd=cwd, env=env, stdin=stdin, stdout=subprocess.PIPE, death_signal="TERM"
     )
     with _ended(process):
-        output = _collect(
-            process, input_text=input_text, timeout_s=timeout_s, log=log, on_line=on_line
-        )
-        returncode = process.wait()
-    if check and returncode != 0:
-        raise CommandError(argv, returncode, "\n".join(output.splitlines()[-_TAIL_LINES:]))
+        try:
+            raw, _ = process.communicate(
+                None if input_text is None else input_text.encode(), timeout=timeout_s
+            )
+        except subprocess.TimeoutExpired as err:
+            raise InfraError(f"no end after {timeout_s:g} s: {' '.join(argv)}") from err
+    output = raw.decode(errors="replace")
+    if check and process.returncode != 0:
+        raise CommandError(argv, process.returncode, "\n".join(output.splitlines()[-_TAIL_LINES:]))
     return Completed(
         argv=tuple(argv),
-        returncode=returncode,
+        returncode=process.returncode,
         output=output,
         seconds=time.monotonic() - began,
     )
 
 
-def run_on_terminal(argv: Sequence[str]) -> int:
+def run_on_terminal(
+    argv: Sequence[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> int:
     """Run ``argv`` with the terminal as its own, Ctrl-C included; its status."""
-    return subprocess.call([str(find_tool(argv[0])), *argv[1:]])
-
-
-def _collect(
-    process: subprocess.Popen[bytes],
-    *,
-    input_text: str | None,
-    timeout_s: float | None,
-    log: Path | None,
-    on_line: Callable[[str], None] | None,
-) -> str:
-    if log is None and on_line is None:
-        data = None if input_text is None else input_text.encode()
-        try:
-            out, _ = process.communicate(data, timeout=timeout_s)
-        except subprocess.TimeoutExpired as err:
-            raise InfraError(
-                f"no end after {timeout_s:g} s: {' '.join(map(str, process.args))}"
-            ) from err  # type: ignore[union-attr]
-        return out.decode(errors="replace")
-    return _stream(process, log=log, on_line=on_line)
-
-
-def _stream(
-    process: subprocess.Popen[bytes], *, log: Path | None, on_line: Callable[[str], None] | None
-) -> str:
-    if process.stdout is None:
-        raise ValueError("the process was started without a pipe")
-    tail: deque[str] = deque(maxlen=4 * _TAIL_LINES)
-    with log.open("ab") if log else open(os.devnull, "wb") as sink:  # noqa: PTH123 - no Path of it
-        for raw in process.stdout:
-            sink.write(raw)
-            line = raw.decode(errors="replace").rstrip("\n")
-            tail.append(line)
-            if on_line is not None:
-                on_line(line)
-    return "\n".join(tail)
+    command = [str(find_tool(argv[0])), *argv[1:]]
+    return subprocess.call(command, cwd=cwd, env={**os.environ, **(env or {})})
 
 
 @contextmanager

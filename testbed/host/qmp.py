@@ -66,7 +66,7 @@ class Qmp:
         try:
             return self._wait(self._client.execute(command, named or None))
         except ExecuteError as err:
-            raise QmpRefusedError(command, err.error.class_, err.error.desc) from err
+            raise QmpRefusedError(command, err.error.error.class_, err.error.error.desc) from err
         except QMPError as err:
             raise InfraError(f"QEMU is gone: no answer to {command}") from err
 

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from testbed.errors import InfraError
 
-KINDS: Final = ("kernels", "guest-images", "work", "facts", "ccache")
+KINDS: Final = ("kernels", "guest-images", "harness", "work", "facts", "ccache")
 
 _HOW_TO_MAKE_ROOM: Final = (
     "`testbed clean` removes what it keeps, TESTBED_CACHE=DIR takes another disk"
@@ -64,7 +64,7 @@ class Store:
         with self.blamed():
             folder = self.root / kind
             folder.mkdir(parents=True, exist_ok=True)
-            _sweep(folder)
+            sweep(folder)
             with _held_folder(folder) as tmp:
                 yield tmp
                 _publish(tmp, folder / key)
@@ -125,7 +125,7 @@ class Store:
         for kind in KINDS:
             folder = self.root / kind
             if folder.is_dir():
-                _sweep(folder)
+                sweep(folder)
                 size = sum(_disk_bytes(path) for path in folder.rglob("*"))
                 entries = sum(1 for _ in folder.iterdir())
                 found.append(Usage(kind=kind, entries=entries, size_mib=size / _MIB))
@@ -137,7 +137,7 @@ class Store:
         if not folder.is_dir():
             return
         with self.blamed():
-            _sweep(folder)
+            sweep(folder)
             for entry in sorted(folder.iterdir()):
                 if entry.name.startswith(_TMP):
                     continue
@@ -236,8 +236,8 @@ def _publish(tmp: Path, entry: Path) -> None:
             raise
 
 
-def _sweep(folder: Path) -> None:
-    """Remove the unfinished entries whose makers are gone."""
+def sweep(folder: Path) -> None:
+    """Remove the unfinished entries in ``folder`` whose makers are gone."""
     for path in folder.glob(f"{_TMP}*"):
         fd = _lock_folder(path)
         if fd is not None:

@@ -26,7 +26,9 @@ READY_LINE: Final = "testbed: guest ready"
 _FORWARD_LINE: Final = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s")
 _SETTLE_S: Final = 10.0  # for a crash that has begun to be printed to its end
 _SYSRQ_WAIT_S: Final = 5.0
-_SYSRQ_DUMPS: Final = "wlm"  # blocked tasks, backtraces of all CPUs, memory: sysrq.rst, 6.12
+# Blocked tasks, backtraces of all CPUs, memory; last the help, which shows that the rest is out
+# (Documentation/admin-guide/sysrq.rst, 6.12).
+_SYSRQ_KEYS: Final = "wlmh"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +79,7 @@ class Vm:
 
     def connect(self, keys: Keys) -> None:
         """Connect to the guest's SSH server, at the port that QEMU's user network listens on."""
-        forwards = str(self.qmp.execute("human-monitor-command", command_line="info usernet"))
-        port = _FORWARD_LINE.search(forwards)
-        if port is None:
-            raise InfraError(f"QEMU forwards no port to the guest:\n{forwards}")
-        self._guest = Guest(int(port[1]), keys)
+        self._guest = Guest(find_ssh_port(self.qmp), keys)
 
     def crashes(self) -> tuple[Crash, ...]:
         """Return the crashes on the console; where there is one, first let it be printed out."""
@@ -96,16 +94,14 @@ class Vm:
     def dump_state(self) -> tuple[str, ...]:
         """Ask a hung kernel, by sysrq over the serial line, what it does; the lines it says."""
         since = self.console.mark()
-        for key in _SYSRQ_DUMPS:
-            if self.console.is_closed:
-                break
+        for key in _SYSRQ_KEYS:
             begun = self.console.mark()
             self.qmp.execute("human-monitor-command", command_line="chardev-send-break console")
             self.console.write(key.encode())
-            self.console.wait_for(
+            if not self.console.wait_for(
                 lambda line: "sysrq:" in line, since=begun, timeout_s=_SYSRQ_WAIT_S
-            )
-        self.console.wait_closed(1.0)
+            ):
+                break
         return self.console.lines_since(since)
 
     def close(self) -> None:
@@ -115,6 +111,15 @@ class Vm:
         proc.end(self._process, grace_s=2.0)
         self.qmp.close()
         self.console.close()
+
+
+def find_ssh_port(qmp: Qmp) -> int:
+    """Return the loopback port that QEMU's user network forwards to the guest's SSH server."""
+    forwards = str(qmp.execute("human-monitor-command", command_line="info usernet"))
+    port = _FORWARD_LINE.search(forwards)
+    if port is None:
+        raise InfraError(f"QEMU forwards no port to the guest:\n{forwards}")
+    return int(port[1])
 
 
 def boot(request: BootRequest) -> Vm | BootFailure:
@@ -127,7 +132,7 @@ def boot(request: BootRequest) -> Vm | BootFailure:
     request.log_dir.mkdir(parents=True, exist_ok=True)
     with _private_folder() as folder:
         keys = make_keys(folder)
-        initrd = _add_keys(request.initrd, keys, folder)
+        initrd = add_keys(request.initrd, keys, folder)
         vm = _start(request, initrd)
         try:
             failure = _await_ready(vm, request)
@@ -155,7 +160,7 @@ def _private_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _add_keys(initrd: Path, keys: Keys, folder: Path) -> Path:
+def add_keys(initrd: Path, keys: Keys, folder: Path) -> Path:
     """Append a second archive with the keys: the kernel unpacks one after the other.
 
     Kept apart so that the guest image is the same for every run and holds no secret.

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from testbed.core.plan import Plan
@@ -10,7 +11,7 @@ from testbed.core.record import Role
 from testbed.core.series import Series
 from testbed.host import catalog
 from testbed.host.builder import Builder, BuildFailure, BuildRequest, Kernel
-from testbed.host.source import load_series
+from testbed.host.series_dir import load_series
 from testbed.host.store import Store
 from testbed.pipeline.observer import Observer
 
@@ -43,11 +44,7 @@ def build_kernels(
         roles.append((Role.PATCHED, tuple(stack)))
     built: list[BuiltKernel] = []
     for role, series in roles:
-        builder = Builder(
-            store,
-            say=observer.say,
-            on_progress=lambda compiled, line, role=role: observer.building(role, compiled, line),
-        )
+        builder = Builder(store, say=observer.say, on_progress=partial(observer.building, role))
         wanted = BuildRequest(
             source=plan.source,
             tree=tree,
@@ -74,7 +71,7 @@ def _add_fragments(
 
 def _describe_build(role: Role, outcome: Kernel | BuildFailure) -> str:
     if isinstance(outcome, BuildFailure):
-        return f"{role} kernel: does not build: {outcome.error} (log: {outcome.log})"
+        return f"{role} kernel: does not build: {outcome.error}\n  log: {outcome.log}"
     if outcome.is_cached:
         return f"{role} kernel: {outcome.release} from the cache, no compiler run"
     return (

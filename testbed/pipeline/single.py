@@ -11,7 +11,7 @@ from testbed.host.accel import choose_accel
 from testbed.host.builder import BuildFailure, Kernel
 from testbed.host.cells import CellJob, build_pytest_argv
 from testbed.host.guest_image import GuestImage, build_guest_image
-from testbed.host.source import find_harness
+from testbed.host.harness import find_harness
 from testbed.host.store import Store
 from testbed.host.vm import BootFailure, BootRequest, Vm, boot
 from testbed.pipeline.kernels import build_kernels, load_stack
@@ -104,8 +104,12 @@ def prepare_tests(  # noqa: PLR0913 - the options of `testbed test`
 
 
 def call_pytest(argv: tuple[str, ...]) -> int:
-    """Run pytest on the terminal and return its status."""
-    return proc.run_on_terminal(argv)
+    """Run pytest on the terminal, in the folder of the guest tests; return its status.
+
+    Paths that the user adds are thus what the tests' ids start with: ``mempolicy/mbind.c``.
+    """
+    root = catalog.guest_tests_dir()
+    return proc.run_on_terminal(argv, cwd=root, env={"PYTHONDONTWRITEBYTECODE": "1"})
 
 
 def _probe(store: Store, kernel: Path, image: GuestImage, observer: Observer) -> str:

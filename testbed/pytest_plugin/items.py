@@ -3,7 +3,7 @@
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -13,6 +13,9 @@ from testbed.core.result import LogFile, Verdict
 from testbed.host.guest_image import list_cases
 from testbed.pytest_plugin.cell import Cell
 from testbed.pytest_plugin.stash import CELL_KEY, EVIDENCE_KEY, NEEDS_KEY
+
+if TYPE_CHECKING:  # pytest has no public names for these
+    from _pytest._code.code import TerminalRepr, TracebackStyle
 
 _TAINT_LINE: Final = "# @taint "
 _WARN_TAINT: Final = 1 << 9  # TAINT_WARN, include/linux/panic.h, 6.12
@@ -36,7 +39,7 @@ class CTestFile(pytest.File):
         needs = parse_needs(self.path.read_text(encoding="utf-8"), filename=str(relative))
         program = relative.with_suffix("")
         cases = list_cases(cell.config.image.tests_dir / program)
-        needs.check_cases(cases)
+        needs.check_cases(cases, filename=str(relative))
         for case in cases:
             yield CTestCase.from_parent(
                 self, name=case, program=f"/tests/{program}", needs=needs.for_case(case)
@@ -46,8 +49,8 @@ class CTestFile(pytest.File):
 class CTestCase(pytest.Item):
     """One case of a C test program."""
 
-    def __init__(self, *, program: str, needs: Needs, **kwargs: object) -> None:
-        super().__init__(**kwargs)  # type: ignore[arg-type] - pytest passes name and parent
+    def __init__(self, *, name: str, parent: pytest.Collector, program: str, needs: Needs) -> None:
+        super().__init__(name=name, parent=parent)
         self.program = program
         self.stash[NEEDS_KEY] = needs
 
@@ -84,13 +87,15 @@ class CTestCase(pytest.Item):
         """Tell pytest where the case is from."""
         return self.path, None, self.name
 
-    def repr_failure(  # type: ignore[override] - the parent also names a style
-        self, excinfo: pytest.ExceptionInfo[BaseException]
-    ) -> str:
+    def repr_failure(
+        self,
+        excinfo: pytest.ExceptionInfo[BaseException],
+        style: "TracebackStyle | None" = None,
+    ) -> "str | TerminalRepr":
         """Show what the case said: a traceback of the plugin would tell nothing."""
         if isinstance(excinfo.value, AssertionError):
             return str(excinfo.value)
-        return str(super().repr_failure(excinfo))
+        return super().repr_failure(excinfo, style)
 
     def _keep(self, cell: Cell, lines: list[str]) -> None:
         name = self.program.removeprefix("/tests/").replace("/", "-") + f"-{self.name}.ktap"

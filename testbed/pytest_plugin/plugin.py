@@ -167,13 +167,19 @@ def _make_result(item: pytest.Item, ending: Ending) -> TestResult:
     return TestResult(
         id=item.nodeid,
         verdict=ending.verdict,
-        seconds=round(item.stash.get(SECONDS_KEY, 0.0), 3),
+        seconds=round(_get_seconds(item), 3),
         message=ending.message,
         metrics=tuple(evidence.metrics),
         placements=tuple(evidence.placements),
         crash=ending.crash,
         logs=tuple(evidence.logs),
     )
+
+
+def _get_seconds(item: pytest.Item) -> float:
+    """Return how long the call phase took; 0 where it was not come to."""
+    seconds: float = item.stash.get(SECONDS_KEY, 0.0)
+    return seconds
 
 
 def _keep_console(cell: Cell, item: pytest.Item, mark: int) -> None:

@@ -1,6 +1,5 @@
 """Real kernels for the tests of the machine room: built once, from the user's cache."""
 
-
 import pytest
 
 from testbed.host import catalog

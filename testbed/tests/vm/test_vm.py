@@ -5,7 +5,9 @@ import selectors
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,16 +30,15 @@ def boot_it(kernel: Kernel, image: GuestImage, accel: Accel, tmp_path: Path) -> 
     """Boot a guest with the given changes to the request; it is ended with the test."""
     running: list[Vm] = []
 
-    def boot_changed(**changes: object) -> Vm | BootFailure:
-        request = {
-            "kernel": kernel.image,
-            "initrd": image.initrd,
-            "topology": catalog.load_topology("two-nodes"),
-            "accel": accel.name,
-            "log_dir": tmp_path / "logs",
-            **changes,
-        }
-        outcome = boot(BootRequest(**request))  # type: ignore[arg-type] - a test's shorthand
+    def boot_changed(**changes: Any) -> Vm | BootFailure:  # noqa: ANN401 - fields of BootRequest
+        request = BootRequest(
+            kernel=kernel.image,
+            initrd=image.initrd,
+            topology=catalog.load_topology("two-nodes"),
+            accel=accel.name,
+            log_dir=tmp_path / "logs",
+        )
+        outcome = boot(replace(request, **changes))
         if isinstance(outcome, Vm):
             running.append(outcome)
         return outcome
@@ -158,7 +159,8 @@ from pathlib import Path
 from testbed.host import catalog
 from testbed.host.vm import BootRequest, boot
 vm = boot(BootRequest(kernel=Path({str(kernel.image)!r}), initrd=Path({str(image.initrd)!r}),
-    topology=catalog.load_topology("two-nodes"), accel={accel.name!r}, log_dir=Path({str(tmp_path)!r})))
+    topology=catalog.load_topology("two-nodes"), accel={accel.name!r},
+    log_dir=Path({str(tmp_path)!r})))
 print(vm.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

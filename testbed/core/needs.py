@@ -1,0 +1,145 @@
+"""What a guest test needs of a machine and of a kernel, as the test itself declares it.
+
+A C test says so in its top comment, in YAML from a line ``testbed:`` on; a Python test by the
+marker ``needs``. See CONTRIBUTING.md for the keys.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from pydantic import Field, ValidationError
+from pydantic.functional_validators import AfterValidator
+
+from testbed.core.strict_yaml import StrictModel, describe_invalid, parse_yaml
+from testbed.core.text import shorten_middle
+from testbed.errors import PlanError
+
+_SHOWN_CASES_CHARS: Final = 300
+_EXAMPLE: Final = "testbed:, then indented keys such as nodes: 2"
+
+# White space and comments: all that may stand before the code.
+_TOP_COMMENT: Final = re.compile(r"\s+|//[^\n]*|/\*(?P<body>.*?)\*/", re.DOTALL)
+_HEADING: Final = re.compile(r"^[ \t]*\*?[ \t]*testbed:", re.MULTILINE)
+_LINE_START: Final = re.compile(r"^[ ]*\*", re.MULTILINE)
+
+
+def _check_option(name: str) -> str:
+    if name.startswith("CONFIG_"):
+        raise ValueError(f"options are named without CONFIG_: {name.removeprefix('CONFIG_')}")
+    return name
+
+
+Option = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$"), AfterValidator(_check_option)]
+Feature = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+CaseName = Annotated[str, Field(pattern=r"^\w+(\.\w+){1,2}$")]
+Nodes = Annotated[int, Field(ge=1, le=64)]
+DimmSlots = Annotated[int, Field(ge=0, le=256)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+
+
+class Needs(StrictModel):
+    """The needs of one test.
+
+    ``nodes`` have memory at boot; ``dimm_slots`` are empty; ``kconfig`` are options without
+    ``CONFIG_``; ``features`` are what a patch series provides; ``timeout_s`` is seconds a case.
+    """
+
+    nodes: Nodes = 1
+    dimm_slots: DimmSlots = 0
+    kconfig: tuple[Option, ...] = ()
+    features: tuple[Feature, ...] = ()
+    timeout_s: Seconds = 60.0
+
+
+class _CaseNeeds(StrictModel):
+    """What one case needs besides: lists are added to the file's, numbers replace them."""
+
+    nodes: Nodes | None = None
+    dimm_slots: DimmSlots | None = None
+    kconfig: tuple[Option, ...] = ()
+    features: tuple[Feature, ...] = ()
+    timeout_s: Seconds | None = None
+
+
+class _Block(Needs):
+    cases: dict[CaseName, _CaseNeeds] = Field(default_factory=dict)
+
+
+class _Document(StrictModel):
+    testbed: _Block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileNeeds:
+    """The needs of a C test file; ``own`` are those of the cases that say something themselves."""
+
+    filename: str
+    common: Needs
+    own: tuple[tuple[str, Needs], ...] = ()
+
+    def for_case(self, name: str) -> Needs:
+        """Return the needs of the case ``name``, written as for the harness's option ``-r``."""
+        return dict(self.own).get(name, self.common)
+
+    def check_cases(self, names: Iterable[str]) -> None:
+        """Raise :class:`PlanError` where a case is spoken of that is not among ``names``."""
+        known = tuple(names)
+        for name, _ in self.own:
+            if name not in known:
+                shown = shorten_middle(", ".join(known), width=_SHOWN_CASES_CHARS)
+                raise PlanError(
+                    f"{self.filename}: key 'testbed.cases': {name!r} is no case of this file; "
+                    f"its cases: {shown or 'none'}"
+                )
+
+
+def parse_needs(source: str, *, filename: str) -> FileNeeds:
+    """Read what the C test ``source`` declares in its top comment.
+
+    Raises :class:`PlanError` with one line that names the file, the key, the value and what is
+    allowed; line numbers are those of ``source``.
+    """
+    text = _find_block(source, filename)
+    block = parse_yaml(text, _Document, filename=filename).testbed
+    common = Needs(**{key: getattr(block, key) for key in Needs.model_fields})
+    own = tuple((name, _merge(common, case)) for name, case in block.cases.items())
+    return FileNeeds(filename=filename, common=common, own=own)
+
+
+def parse_marker_needs(keywords: Mapping[str, object], *, filename: str) -> Needs:
+    """Read the keywords of a Python test's marker ``needs``; raises :class:`PlanError`."""
+    frozen = {key: tuple(v) if isinstance(v, list) else v for key, v in keywords.items()}
+    try:
+        return Needs.model_validate(frozen)
+    except ValidationError as err:
+        described = describe_invalid(err.errors()[0], Needs)
+        raise PlanError(f"{filename}: marker 'needs': {described}") from err
+
+
+def _find_block(source: str, filename: str) -> str:
+    """Return the YAML of the top comment, each line of it where it is in ``source``."""
+    position = 0
+    while match := _TOP_COMMENT.match(source, position):
+        position = match.end()
+        headings = list(_HEADING.finditer(match["body"] or ""))
+        if len(headings) > 1:
+            raise PlanError(f"{filename}: two lines 'testbed:' in the top comment: keep one")
+        if headings:
+            start = match.start("body") + headings[0].start()
+            yaml = _LINE_START.sub(lambda m: " " * len(m[0]), source[start : match.end("body")])
+            return "\n" * source.count("\n", 0, start) + yaml.rstrip()
+    raise PlanError(
+        f"{filename}: the top comment has no line 'testbed:' that says what the test needs "
+        f"({_EXAMPLE})"
+    )
+
+
+def _merge(common: Needs, case: _CaseNeeds) -> Needs:
+    numbers = case.model_dump(exclude={"kconfig", "features"}, exclude_none=True)
+    lists = {
+        "kconfig": tuple(dict.fromkeys(common.kconfig + case.kconfig)),
+        "features": tuple(dict.fromkeys(common.features + case.features)),
+    }
+    return common.model_copy(update={**numbers, **lists})

@@ -1,0 +1,200 @@
+"""Why an option did not land, by the Kconfig files of the tree itself."""
+
+import difflib
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import kconfiglib
+
+from testbed.core.kconfig import NOT_SET, Unmet, Version
+
+_MAX_NAMES: Final = 3
+_TRISTATE: Final = ("n", "m", "y")
+
+# What Kconfig files ask the environment and the compiler for (scripts/Kconfig.include, 6.12).
+_TOOLS: Final = {
+    "CC": "gcc",
+    "LD": "ld",
+    "AR": "ar",
+    "NM": "nm",
+    "OBJCOPY": "objcopy",
+    "HOSTCC": "gcc",
+    "HOSTCXX": "g++",
+    "RUSTC": "rustc",
+    "BINDGEN": "bindgen",
+    "PAHOLE": "pahole",
+    "CC_VERSION_TEXT": "gcc",
+    "ARCH": "x86",
+    "SRCARCH": "x86",
+}
+
+
+class _Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]
+    """kconfiglib for today's trees: 14.1.0 knows ``option modules``, not ``modules`` (5.15)."""
+
+    def _open(self, filename: str, mode: str) -> Any:  # noqa: ANN401 - kconfiglib has no types
+        file = super()._open(filename, mode)
+        if "r" not in mode or not Path(filename).name.startswith("Kconfig"):
+            return file
+        with file:
+            lines = file.read().split("\n")
+        return io.StringIO(
+            "\n".join("\toption modules" if line.strip() == "modules" else line for line in lines)
+        )
+
+
+def explain_unmet(
+    unmet: Sequence[Unmet], *, src: Path, config: Path, version: Version
+) -> tuple[str, ...]:
+    """Return one line for each of ``unmet``: the option, what it became, and why.
+
+    ``config`` is the ``.config`` that they did not land in. Takes about 2 s on a kernel.
+    """
+    try:
+        kconfig = _load(src, config, version)
+    except (kconfiglib.KconfigError, OSError, RecursionError) as err:
+        reason = str(err).strip().splitlines()[0]
+        return tuple(
+            f"{_describe(item)} (why is not known: the tree's Kconfig cannot be read: {reason})"
+            for item in unmet
+        )
+    return tuple(f"{_describe(item)}: {_explain(kconfig, item)}" for item in unmet)
+
+
+def _load(src: Path, config: Path, version: Version) -> _Kconfig:
+    release = ".".join(str(part) for part in version)
+    with _environment({**_TOOLS, "srctree": str(src), "KERNELVERSION": f"{release}.0"}):
+        kconfig = _Kconfig(warn=False)
+        kconfig.load_config(str(config))
+    return kconfig
+
+
+@contextmanager
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Have ``values`` in the environment, which is where kconfiglib looks."""
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _describe(item: Unmet) -> str:
+    got = "it is not set" if item.got is None else f"it is {item.got}"
+    wanted = f"CONFIG_{item.option}={item.wanted}"
+    return f"{wanted} did not land ({got})"
+
+
+def _explain(kconfig: _Kconfig, item: Unmet) -> str:
+    symbol = kconfig.syms.get(item.option)
+    if symbol is None or not symbol.nodes:
+        near = difflib.get_close_matches(item.option, _names(kconfig), n=_MAX_NAMES, cutoff=0.8)
+        hint = f" (did you mean {' or '.join(near)}?)" if near else ""
+        return f"no such option in this tree{hint}"
+    if symbol.orig_type not in {kconfiglib.BOOL, kconfiglib.TRISTATE}:
+        return _explain_value(symbol)
+    if item.wanted == NOT_SET or _rank(item.wanted) < _rank(item.got or NOT_SET):
+        return _explain_forced(symbol)
+    return _explain_off(symbol, item.wanted)
+
+
+def _explain_off(symbol: Any, wanted: str) -> str:  # noqa: ANN401 - kconfiglib has no types
+    unmet = _find_false(symbol.direct_dep)
+    if unmet:
+        return f"needs {_join(unmet)}"
+    prompts = [node.prompt for node in symbol.nodes if node.prompt]
+    if not prompts:
+        selectors = _describe_selectors(symbol)
+        return f"it cannot be asked for, it is {selectors or 'set by the tree itself'}"
+    hidden = _find_false(prompts[0][1])
+    if hidden:
+        return f"it can be chosen only with {_join(hidden)}"
+    if symbol.choice is not None and symbol.choice.selection is not symbol:
+        chosen = symbol.choice.selection
+        return f"of this choice, {chosen.name if chosen else 'none'} is taken"
+    if wanted == "m":
+        return "nothing can be a module where MODULES [=n]"
+    return "the tree's Kconfig says no reason"
+
+
+def _explain_forced(symbol: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
+    if symbol.choice is not None and symbol.choice.selection is symbol:
+        return "it is what its choice falls back to: ask for another one of the choice"
+    selectors = [item for item in _selectors(symbol) if kconfiglib.expr_value(item)]
+    if selectors:
+        return f"it is selected by {_join(selectors)}"
+    hidden = [_find_false(node.prompt[1]) for node in symbol.nodes if node.prompt]
+    if hidden and hidden[0]:
+        return f"it can be turned off only with {_join(hidden[0])}"
+    return "it cannot be turned off: the tree sets it by itself"
+
+
+def _explain_value(symbol: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
+    unmet = _find_false(symbol.direct_dep)
+    if unmet:
+        return f"needs {_join(unmet)}"
+    ranges = [
+        f"{low.str_value} to {high.str_value}"
+        for low, high, condition in symbol.ranges
+        if kconfiglib.expr_value(condition)
+    ]
+    return f"its range is {ranges[0]}" if ranges else "the tree sets it by itself"
+
+
+def _find_false(expr: Any) -> list[Any]:  # noqa: ANN401 - kconfiglib has no types
+    """Return those parts of a conjunction that are off; for a choice, what keeps it shut."""
+    found = []
+    for part in kconfiglib.split_expr(expr, kconfiglib.AND):
+        if kconfiglib.expr_value(part) == 0:
+            inner = _find_false(part.direct_dep) if isinstance(part, kconfiglib.Choice) else []
+            found += inner or [part]
+    return found
+
+
+def _selectors(symbol: Any) -> list[Any]:  # noqa: ANN401 - kconfiglib has no types
+    parts = kconfiglib.split_expr(symbol.rev_dep, kconfiglib.OR)
+    return [part for part in parts if part is not symbol.kconfig.n]
+
+
+def _describe_selectors(symbol: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
+    """Return what would have to be on for something to select ``symbol``."""
+    ways = [" and ".join(map(_show_value, _find_false(way) or [way])) for way in _selectors(symbol)]
+    return f"selected by {_join_some(ways, word='or')}" if ways else ""
+
+
+def _join(exprs: Sequence[Any]) -> str:
+    return _join_some([_show(expr) for expr in exprs], word="and")
+
+
+def _join_some(texts: Sequence[str], *, word: str) -> str:
+    more = [f"{len(texts) - _MAX_NAMES} more"] if len(texts) > _MAX_NAMES else []
+    return f" {word} ".join([*texts[:_MAX_NAMES], *more])
+
+
+def _show(expr: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
+    """Return the expression, its value, and for a symbol nobody can set what selects it."""
+    shown = _show_value(expr)
+    if isinstance(expr, kconfiglib.Symbol) and expr.nodes and not any(n.prompt for n in expr.nodes):
+        selectors = _describe_selectors(expr)
+        return f"{shown}, which is {selectors}" if selectors else shown
+    return shown
+
+
+def _show_value(expr: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
+    text = kconfiglib.expr_str(expr)
+    value = _TRISTATE[kconfiglib.expr_value(expr)]
+    return f"({text}) [={value}]" if " " in text else f"{text} [={value}]"
+
+
+def _rank(value: str) -> int:
+    return _TRISTATE.index(value) if value in _TRISTATE else 0
+
+
+def _names(kconfig: _Kconfig) -> Iterable[str]:
+    return [symbol.name for symbol in kconfig.unique_defined_syms]

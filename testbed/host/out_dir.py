@@ -1,0 +1,137 @@
+"""The folder that make writes into, of one source.
+
+Make always sees the one path ``out``, since kbuild writes it into its tools' dependencies. The
+base kernel's objects are parked beside it as ``base-<configuration>``, and a series is built in a
+copy of them: its own objects never come near the base's. That is needed, not only neat: a
+source that is restored after a series gets its old time back, and an object that was made from
+the patched text would look up to date to make.
+
+``out`` carries a note of what it is. While make runs, the note says so: a folder whose make was
+killed may hold half a file and is not used again.
+"""
+
+import fnmatch
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from testbed.host.store import discard, sweep, write_atomically
+
+_NOTE: Final = ".testbed.json"
+_PARKED: Final = "base-"
+_MAX_PARKED: Final = 4
+
+# Made anew for every kernel, and more than half of the bytes.
+_NOT_COPIED: Final = (
+    *("vmlinux", "vmlinux.o", "vmlinux.a", "vmlinux.bin", "vmlinux.bin.*", "vmlinux.unstripped"),
+    *(".tmp_vmlinux*", "bzImage", "piggy.o", "System.map"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purpose:
+    """What a build folder is for: a configuration, a toolchain, with patches or without."""
+
+    config: str
+    toolchain: str
+    is_base: bool
+    is_being_made: bool = False
+
+
+class OutDir:
+    """The build folders below ``folder``; the caller holds its lock."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.path = folder / "out"
+
+    def enter(self, purpose: Purpose) -> None:
+        """Make ``out`` a folder for ``purpose``, with as many objects in it as can be trusted."""
+        sweep(self._folder)
+        have = _read_note(self.path)
+        if purpose.is_base and have == purpose:
+            return
+        if have is not None and have.is_base and not have.is_being_made:
+            self._park(have)
+        elif self.path.exists():
+            discard(self.path)
+        donor = self._find_donor(purpose)
+        if purpose.is_base and donor == self._parked(purpose.config):
+            donor.rename(self.path)
+            return
+        if donor is None:
+            self.path.mkdir()
+        else:
+            self._copy(donor)
+        _write_note(self.path, replace(purpose, is_being_made=False))
+
+    def begin(self, purpose: Purpose) -> None:
+        """Note that make is about to write."""
+        _write_note(self.path, replace(purpose, is_being_made=True))
+
+    def end(self, purpose: Purpose) -> None:
+        """Note that make ended in good order, whatever came of it."""
+        _write_note(self.path, purpose)
+
+    def has_base(self, purpose: Purpose) -> bool:
+        """Whether there is a build to start from."""
+        note = _read_note(self.path)
+        is_there = note is not None and note.is_base and note.toolchain == purpose.toolchain
+        return is_there or self._find_donor(purpose) is not None
+
+    def _park(self, have: Purpose) -> None:
+        place = self._parked(have.config)
+        if place.exists():
+            discard(place)
+        self.path.rename(place)
+        _write_note(place, have)  # the newest is the best to start from
+        for old in self._list_parked()[_MAX_PARKED:]:
+            discard(old)
+
+    def _find_donor(self, purpose: Purpose) -> Path | None:
+        """Return the parked base to start from: the same configuration's, or the newest."""
+        same = self._parked(purpose.config)
+        for path in (same, *self._list_parked()):
+            note = _read_note(path)
+            if note is not None and not note.is_being_made and note.toolchain == purpose.toolchain:
+                return path
+        return None
+
+    def _copy(self, donor: Path) -> None:
+        tmp = self._folder / "out.tmp"
+        if tmp.exists():
+            discard(tmp)
+        shutil.copytree(donor, tmp, symlinks=True, ignore=_choose_ignored)
+        tmp.rename(self.path)
+
+    def _parked(self, config: str) -> Path:
+        return self._folder / f"{_PARKED}{config[:16]}"
+
+    def _list_parked(self) -> list[Path]:
+        """Return the parked folders, the newest first."""
+        return sorted(self._folder.glob(f"{_PARKED}*"), key=_note_time, reverse=True)
+
+
+def _choose_ignored(_folder: str, names: Iterable[str]) -> set[str]:
+    return {name for name in names if any(fnmatch.fnmatchcase(name, glob) for glob in _NOT_COPIED)}
+
+
+def _note_time(folder: Path) -> int:
+    try:
+        return (folder / _NOTE).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _read_note(folder: Path) -> Purpose | None:
+    try:
+        return Purpose(**json.loads((folder / _NOTE).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write_note(folder: Path, purpose: Purpose) -> None:
+    write_atomically(folder / _NOTE, json.dumps(asdict(purpose)))

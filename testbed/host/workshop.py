@@ -1,0 +1,179 @@
+"""One source's folder, in which its kernels are built, one after the other."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Final
+
+from testbed.core.build_log import BuildError, find_first_error
+from testbed.core.kconfig import find_unmet
+from testbed.errors import KconfigError
+from testbed.host.held import Holder, Outcome
+from testbed.host.job import Job
+from testbed.host.kbuild import Kbuild, Progress
+from testbed.host.kconfig_tree import explain_unmet
+from testbed.host.kernel import BuildFailure, Kernel, Phase, Product, keep_kernel, load_kernel
+from testbed.host.out_dir import OutDir
+from testbed.host.store import Store
+from testbed.host.worktree import Worktree
+
+KERNELS: Final = "kernels"
+_HARNESS: Final = "tools/testing/selftests"
+
+
+class Workshop:
+    """Builds in ``folder``; the caller holds its lock, and ``holder`` runs what writes there."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        holder: Holder,
+        store: Store,
+        say: Callable[[str], None],
+        on_progress: Progress | None,
+    ) -> None:
+        self._folder = folder
+        self._holder = holder
+        self._store = store
+        self._say = say
+        self._on_progress = on_progress
+        self._worktree = Worktree(folder, holder=holder, say=say)
+        self._out = OutDir(folder)
+
+    def build(self, job: Job) -> Kernel | BuildFailure:
+        """Build one kernel and keep it; the source is then as it was.
+
+        Raises what :meth:`testbed.host.builder.Builder.build` raises, and
+        :class:`testbed.host.mirror.TreeChangedError`.
+        """
+        clock = _Clock()
+        with clock.phase("source"):
+            self._worktree.recover()
+            self._worktree.populate(job.source)
+        if job.request.series and not self._out.has_base(job.purpose):
+            self._build_base_first(job)
+        try:
+            return self._build_patched(job, clock)
+        except KeyboardInterrupt:
+            self._say(
+                f"interrupted: the source is as it was, what was compiled stays in {self._folder}"
+            )
+            raise
+
+    def _build_base_first(self, job: Job) -> None:
+        """Build the kernel without the series: this and every later edit start from its objects."""
+        self._say("building the base kernel first: the series starts from its objects")
+        try:
+            outcome = self.build(job.without_series())
+        except KconfigError as err:
+            self._say(f"no base kernel with these options: {str(err).splitlines()[0]}")
+        else:
+            if isinstance(outcome, BuildFailure):
+                self._say(f"the base kernel does not build: {outcome.error}")
+
+    def _build_patched(self, job: Job, clock: "_Clock") -> Kernel | BuildFailure:
+        log = self._folder / "logs" / f"{job.identity.key}.log"
+        log.parent.mkdir(exist_ok=True)
+        log.write_bytes(b"")
+        with ExitStack() as stack:
+            with clock.phase("apply"):
+                stack.enter_context(self._worktree.applied(job.request.series, release=job.release))
+            with clock.phase("objects"):
+                self._out.enter(job.purpose)
+            self._out.begin(job.purpose)
+            try:
+                return self._make(job, clock, log)
+            finally:
+                if not self._holder.was_killed:
+                    self._out.end(job.purpose)
+
+    def _make(self, job: Job, clock: "_Clock", log: Path) -> Kernel | BuildFailure:
+        kbuild = Kbuild(
+            src=self._worktree.src,
+            out=self._out.path,
+            holder=self._holder,
+            log=log,
+            cache_root=self._store.root,
+        )
+        with clock.phase("config"):
+            outcome = kbuild.configure(job.merged.options, inputs=job.config_inputs)
+        if outcome.returncode != 0:
+            return self._describe_failure(job, clock, log, outcome=outcome, stage="config")
+        self._check_options(job, kbuild)
+        with clock.phase("make"):
+            made = kbuild.build(jobs=job.request.jobs, on_progress=self._on_progress)
+        if made.outcome.returncode != 0:
+            failure = self._describe_failure(job, clock, log, outcome=made.outcome, stage="make")
+            return replace(failure, compiled_files=made.compiled_files)
+        product = Product(
+            image=kbuild.image,
+            config=kbuild.config,
+            log=log,
+            harness_dir=self._worktree.src / _HARNESS,
+            release=kbuild.read_release(),
+            build_seconds=clock.seconds,
+            phases=clock.phases,
+        )
+        key = job.identity.key
+        with self._store.create(KERNELS, key) as fresh:
+            keep_kernel(product, fresh)
+        log.unlink()
+        entry = self._store.folder(KERNELS, key)
+        return load_kernel(entry, job.identity, compiled_files=made.compiled_files)
+
+    def _check_options(self, job: Job, kbuild: Kbuild) -> None:
+        text = kbuild.config.read_text(encoding="utf-8", errors="surrogateescape")
+        unmet = find_unmet(job.merged.options, text)
+        if unmet:
+            reasons = explain_unmet(
+                unmet, src=self._worktree.src, config=kbuild.config, version=job.source.version
+            )
+            raise KconfigError("\n".join(reasons))
+
+    def _describe_failure(
+        self, job: Job, clock: "_Clock", log: Path, *, outcome: Outcome, stage: str
+    ) -> BuildFailure:
+        first = find_first_error(log.read_text(encoding="utf-8", errors="replace").splitlines())
+        if first is not None:
+            first = replace(first, file=first.file.removeprefix(f"{self._worktree.src}/"))
+        return BuildFailure(
+            **asdict(job.identity),
+            stage=stage,
+            error=_format_error(first, outcome),
+            first_error=first,
+            log=log,
+            build_seconds=clock.seconds,
+            compiled_files=0,
+        )
+
+
+class _Clock:
+    """Times the steps of one build."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._phases: list[Phase] = []
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        self._phases.append(Phase(name=name, seconds=round(time.monotonic() - began, 3)))
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        return tuple(self._phases)
+
+    @property
+    def seconds(self) -> float:
+        return round(time.monotonic() - self._began, 3)
+
+
+def _format_error(first: BuildError | None, outcome: Outcome) -> str:
+    if first is not None:
+        return f"{first.file}:{first.line}: {first.message}"
+    lines = [line for line in outcome.tail if line.strip()]
+    return lines[-1].strip() if lines else f"make ended with status {outcome.returncode}"

@@ -1,0 +1,36 @@
+"""Which of QEMU's events end a plug or a removal."""
+
+import pytest
+
+from testbed.host.hotplug import is_plug_end, is_removal_end
+from testbed.host.qmp import QmpEvent
+
+
+def ost(device: str, status: int) -> QmpEvent:
+    return QmpEvent(name="ACPI_DEVICE_OST", data={"info": {"device": device, "status": status}})
+
+
+@pytest.mark.parametrize(
+    ("event", "ends"),
+    [
+        (QmpEvent(name="DEVICE_DELETED", data={"device": "dimm1"}), True),
+        (QmpEvent(name="DEVICE_DELETED", data={"device": "dimm2"}), False),
+        (QmpEvent(name="DEVICE_DELETED", data={"path": "/machine/x"}), False),
+        (QmpEvent(name="MEM_UNPLUG_ERROR", data={"device": "dimm1", "msg": "no"}), True),
+        (QmpEvent(name="DEVICE_UNPLUG_GUEST_ERROR", data={"device": "dimm1"}), True),
+        (ost("dimm1", 0x84), False),  # EJECT_IN_PROGRESS
+        (ost("dimm1", 0), False),
+        (ost("dimm1", 1), True),
+        (ost("dimm1", 0x82), True),
+        (ost("dimm2", 1), False),
+    ],
+)
+def test_a_removal_ends_with_the_device_or_with_a_refusal(event: QmpEvent, *, ends: bool) -> None:
+    assert is_removal_end(event, "dimm1") is ends
+
+
+def test_a_plug_ends_with_the_guests_word_on_it() -> None:
+    assert is_plug_end(ost("dimm1", 0), "dimm1")
+    assert is_plug_end(ost("dimm1", 1), "dimm1")
+    assert not is_plug_end(ost("dimm2", 0), "dimm1")
+    assert not is_plug_end(QmpEvent(name="DEVICE_DELETED", data={"device": "dimm1"}), "dimm1")
