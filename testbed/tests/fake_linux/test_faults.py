@@ -1,0 +1,260 @@
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from testbed.host.out_dir import OutDir, Purpose
+from testbed.tests.fake_linux.rig import (
+    Rig,
+    await_line,
+    edit,
+    fingerprint,
+    finish,
+    mail,
+    start_drive,
+    write_series,
+)
+
+GOOD = edit("mm/migrate.c", "page->nid = nid;", "page->nid = nid + 1;")
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Path:
+    """A pipe: a compiler that includes it waits until somebody writes to it."""
+    path = tmp_path / "gate"
+    os.mkfifo(path)
+    return path
+
+
+@pytest.fixture
+def gated(tmp_path: Path, gate: Path) -> Path:
+    """A series whose build stops in the middle of compiling mm/migrate.c."""
+    change = edit(
+        "mm/migrate.c", "#include <linux/mm.h>", f'#include <linux/mm.h>\n#include "{gate}"'
+    )
+    write_series(tmp_path / "gated", {"1.patch": mail("mm: wait", change)})
+    return tmp_path / "gated"
+
+
+def open_gate(gate: Path) -> None:
+    """Let a compiler go on that waits, and one that comes later find nothing."""
+    fd = os.open(gate, os.O_RDWR | os.O_NONBLOCK)
+    gate.unlink()
+    os.close(fd)
+
+
+def has_journal(rig: Rig) -> bool:
+    return (rig.work / "journal").exists()
+
+
+def test_a_killed_build_costs_the_next_one_nothing(
+    rig: Rig, tmp_path: Path, gate: Path, gated: Path
+) -> None:
+    base = rig.build()
+    before = fingerprint(rig.work / "src")
+    good = write_series(tmp_path / "good", {"1.patch": mail("mm", GOOD)})
+    drive = start_drive(cache=rig.cache, tarballs=rig.tarballs, series=[gated])
+    await_line(drive, "line:   CC      mm/migrate.o")
+    drive.send_signal(signal.SIGKILL)
+    drive.communicate(timeout=30)
+    open_gate(gate)
+    assert has_journal(rig)
+    assert fingerprint(rig.work / "src") != before
+
+    patched = rig.build(good)
+
+    assert "taking back the patches of a run that was killed" in rig.said
+    assert fingerprint(rig.work / "src") == before
+    assert rig.compiled == ["mm/migrate.o"]
+    fresh = Rig(cache=tmp_path / "fresh", tarballs=rig.tarballs)
+    assert patched.image.read_bytes() == fresh.build(good).image.read_bytes()
+    rig.store.remove("kernels")
+    assert rig.build().image.read_bytes() == base.image.read_bytes()
+    assert rig.compiled == []
+
+
+def test_ctrl_c_takes_the_patches_back_before_it_ends(rig: Rig, gated: Path) -> None:
+    rig.build()
+    before = fingerprint(rig.work / "src")
+    drive = start_drive(cache=rig.cache, tarballs=rig.tarballs, series=[gated])
+    await_line(drive, "line:   CC      mm/migrate.o")
+
+    drive.send_signal(signal.SIGINT)
+    out, _ = drive.communicate(timeout=30)
+
+    assert "say: interrupted: the source is as it was" in out
+    assert drive.returncode != 0
+    assert fingerprint(rig.work / "src") == before
+    assert not has_journal(rig)
+
+
+def test_an_interrupted_base_goes_on_where_it_was(rig: Rig, tree: Path, gate: Path) -> None:
+    """Make is ended in good order and removes what it was making: the rest can be trusted."""
+    file = tree / "mm/migrate.c"
+    text = file.read_text()
+    file.write_text(f'#include "{gate}"\n{text}')
+    drive = start_drive(cache=rig.cache, tarballs=rig.tarballs, tree=tree)
+    await_line(drive, "line:   CC      mm/migrate.o")
+    drive.send_signal(signal.SIGINT)
+    drive.communicate(timeout=30)
+    file.write_text(text)
+
+    rig.build(tree=tree)
+
+    assert rig.compiled == ["mm/migrate.o", "mm/mempolicy.o"]
+
+
+def test_two_runs_at_once_build_once(rig: Rig, gate: Path, gated: Path) -> None:
+    first = start_drive(cache=rig.cache, tarballs=rig.tarballs, series=[gated])
+    await_line(first, "line:   CC      init/main.o")
+    await_line(first, "line:   CC      mm/migrate.o")
+    await_line(first, "line:   CC      mm/migrate.o")  # the base's, then the series' own
+    second = start_drive(cache=rig.cache, tarballs=rig.tarballs, series=[gated])
+    await_line(second, "say: waiting for another run of the testbed that uses work/")
+
+    gate.write_bytes(b"")  # opens once the compiler is there
+    reports = [finish(first), finish(second)]
+
+    assert [report["type"] for report in reports] == ["Kernel", "Kernel"]
+    assert [report["is_cached"] for report in reports] == ["False", "True"]
+    assert [report["compiled_files"] for report in reports] == ["1", "0"]
+    assert reports[0]["key"] == reports[1]["key"]
+
+
+def test_a_read_only_cache_is_one_clear_message(rig: Rig) -> None:
+    rig.cache.mkdir()
+    read_only = f"mount --bind '{rig.cache}' '{rig.cache}'\nmount -o remount,bind,ro '{rig.cache}'"
+
+    report = finish(start_drive(cache=rig.cache, tarballs=rig.tarballs, prelude=read_only))
+
+    assert report["type"] == "InfraError"
+    assert f"the cache {rig.cache} cannot be written (Read-only file system" in report["message"]
+    assert "set TESTBED_CACHE to a folder that can" in report["message"]
+    assert list(rig.cache.iterdir()) == []
+
+
+def test_a_read_only_cache_still_gives_what_it_has(rig: Rig) -> None:
+    rig.build()
+    read_only = f"mount --bind '{rig.cache}' '{rig.cache}'\nmount -o remount,bind,ro '{rig.cache}'"
+
+    report = finish(start_drive(cache=rig.cache, tarballs=rig.tarballs, prelude=read_only))
+
+    assert (report["type"], report["is_cached"]) == ("Kernel", "True")
+
+
+@pytest.mark.parametrize(
+    "moment", ["CC      mm/migrate.o", "Kernel: arch/x86/boot/bzImage is ready"]
+)
+def test_a_disk_that_fills_up_leaves_nothing_half_made(rig: Rig, moment: str) -> None:
+    rig.cache.mkdir()
+    small = f"mount -t tmpfs -o size=2m tmpfs '{rig.cache}'"
+    drive = start_drive(cache=rig.cache, tarballs=rig.tarballs, prelude=small, fill_at=moment)
+
+    out, _ = drive.communicate(timeout=60)
+
+    report = next(line for line in out.splitlines() if line.startswith("report: "))
+    assert '"type": "InfraError"' in report, out
+    assert "disk" in report
+    assert "is full" in report
+    assert "testbed clean" in report
+    assert '"left": [], "kernels": [], "journals": []' in report
+    assert any(line.startswith('again: {"type": "Kernel"') for line in out.splitlines()), out
+
+
+def test_a_disk_too_small_for_the_source_is_one_clear_message(rig: Rig) -> None:
+    rig.cache.mkdir()
+    small = f"mount -t tmpfs -o size=48k tmpfs '{rig.cache}'"
+
+    report = finish(start_drive(cache=rig.cache, tarballs=rig.tarballs, prelude=small))
+
+    assert report["type"] == "InfraError"
+    assert "is full" in report["message"]
+    assert report["left"] == report["kernels"] == []
+
+
+def test_a_build_folder_whose_make_was_killed_is_not_used_again(tmp_path: Path) -> None:
+    out = OutDir(tmp_path)
+    purpose = Purpose(config="c", toolchain="t", is_base=True)
+    out.enter(purpose)
+    (out.path / "half.o").write_text("half")
+    out.begin(purpose)
+
+    out.enter(purpose)
+
+    assert not (out.path / "half.o").exists()
+
+
+def test_a_base_comes_back_as_it_was_with_the_times_of_its_objects(tmp_path: Path) -> None:
+    out = OutDir(tmp_path)
+    base = Purpose(config="c", toolchain="t", is_base=True)
+    series = Purpose(config="c", toolchain="t", is_base=False)
+    out.enter(base)
+    (out.path / "a.o").write_text("base")
+    os.utime(out.path / "a.o", ns=(10**18, 10**18))
+    out.enter(series)
+    assert (out.path / "a.o").stat().st_mtime_ns == 10**18
+    (out.path / "a.o").write_text("patched")
+
+    out.enter(base)
+
+    assert (out.path / "a.o").read_text() == "base"
+    assert (out.path / "a.o").stat().st_mtime_ns == 10**18
+
+
+def test_objects_of_another_toolchain_are_not_started_from(tmp_path: Path) -> None:
+    out = OutDir(tmp_path)
+    out.enter(Purpose(config="c", toolchain="gcc 12", is_base=True))
+    (out.path / "a.o").write_text("old")
+
+    out.enter(Purpose(config="c", toolchain="gcc 13", is_base=False))
+
+    assert not (out.path / "a.o").exists()
+
+
+def test_few_parked_folders_are_kept(tmp_path: Path) -> None:
+    out = OutDir(tmp_path)
+    for number in range(8):
+        out.enter(Purpose(config=f"c{number}", toolchain="t", is_base=True))
+        (out.path / "number").write_text(str(number))
+
+    kept = sorted((path / "number").read_text() for path in tmp_path.glob("base-*"))
+
+    assert kept == ["3", "4", "5", "6"]
+
+
+def test_what_a_killed_run_left_running_is_waited_for(rig: Rig, gate: Path, gated: Path) -> None:
+    """Make gets a moment to end in good order: nobody may write beside it meanwhile."""
+    rig.build()
+    drive = start_drive(cache=rig.cache, tarballs=rig.tarballs, series=[gated])
+    await_line(drive, "line:   CC      mm/migrate.o")
+    holders = [pid for pid in find_holders(rig.work / "guard") if pid != drive.pid]
+    for pid in holders:
+        os.kill(pid, signal.SIGSTOP)
+    drive.send_signal(signal.SIGKILL)
+    drive.communicate(timeout=30)
+    assert holders
+    assert rig.build().is_cached  # only what has to be built needs the lock
+    rig.store.remove("kernels")
+    waiting = start_drive(cache=rig.cache, tarballs=rig.tarballs)
+    await_line(waiting, "say: waiting for the compilers that a killed run left")
+    assert has_journal(rig)
+
+    for pid in holders:
+        os.kill(pid, signal.SIGCONT)  # make finds the SIGTERM that the death of its parent sent
+    open_gate(gate)
+
+    assert finish(waiting)["type"] == "Kernel"
+    assert not has_journal(rig)
+
+
+def find_holders(path: Path) -> list[int]:
+    """Return the processes that have ``path`` open."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if link.resolve() == path:
+                found.append(int(link.parts[2]))
+        except OSError:
+            continue
+    return sorted(set(found))

@@ -1,0 +1,5 @@
+// Toy start.
+int start_kernel(void)
+{
+	return 0;
+}

@@ -1,0 +1,1 @@
+/* The toy of kselftest_harness.h. */
