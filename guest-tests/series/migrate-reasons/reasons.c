@@ -19,7 +19,7 @@
  *     pinned.io_uring_mbind.two_of_sixteen: {kconfig: [IO_URING]}
  *     reasons.pinned_thp: {kconfig: [TRANSPARENT_HUGEPAGE]}
  *     reasons.pinned_hugetlb: {kconfig: [HUGETLBFS]}
- *     reasons.nomem: {kconfig: [COMPACTION], timeout_s: 120}
+ *     full_node.nomem: {kconfig: [COMPACTION], timeout_s: 120}
  */
 #include "harness.h"
 
@@ -707,21 +707,52 @@ static int fill_node(int node, long leave)
 	}
 }
 
+struct knob {
+	const char *path;
+	const char *value;
+};
+
 /*
  * On a full node kcompactd migrates too, and would be counted: alone (it is
  * proactive) or woken by kswapd for a boosted watermark. The last write lowers
  * the watermarks, so that most of what is left can be taken, and takes back
- * boosts (__setup_per_zone_wmarks() in mm/page_alloc.c, 6.12). 0 or -errno.
+ * boosts (__setup_per_zone_wmarks() in mm/page_alloc.c, 6.12).
  */
-static int calm_reclaim(void)
-{
-	int error = proc_write("/proc/sys/vm/compaction_proactiveness", "0");
+static const struct knob calm[] = {
+	{ "/proc/sys/vm/compaction_proactiveness", "0" },
+	{ "/proc/sys/vm/watermark_boost_factor", "0" },
+	{ "/proc/sys/vm/min_free_kbytes", "1024" },
+};
 
-	if (!error)
-		error = proc_write("/proc/sys/vm/watermark_boost_factor", "0");
-	if (!error)
-		error = proc_write("/proc/sys/vm/min_free_kbytes", "1024");
-	return error;
+#define KNOBS	((int)(sizeof(calm) / sizeof(calm[0])))
+
+FIXTURE(full_node)
+{
+	struct scene scene;
+	char was[KNOBS][32];
+};
+
+FIXTURE_SETUP(full_node)
+{
+	int i;
+
+	if (nodes_count(nodes_with_memory()) < 2)
+		SKIP(return, "needs 2 nodes with memory");
+	for (i = 0; i < KNOBS; i++)
+		ASSERT_LT(0, proc_read(calm[i].path, self->was[i],
+				       sizeof(self->was[i])));
+	ASSERT_CLEAN(scene_begin(&self->scene));
+	for (i = 0; i < KNOBS; i++)
+		ASSERT_EQ(0, proc_write(calm[i].path, calm[i].value));
+}
+
+FIXTURE_TEARDOWN(full_node)
+{
+	int i;
+
+	for (i = 0; i < KNOBS; i++)
+		EXPECT_EQ(0, proc_write(calm[i].path, self->was[i]));
+	EXPECT_EQ(0, trace_end(&self->scene.trace));
 }
 
 /*
@@ -730,7 +761,7 @@ static int calm_reclaim(void)
  * Migration by move_pages(2) never wakes the OOM killer (__GFP_THISNODE), but
  * the kernel does report the "page allocation failure" on the console.
  */
-TEST_F_TIMEOUT(reasons, nomem, 90)
+TEST_F_TIMEOUT(full_node, nomem, 90)
 {
 	const long leave = 24 * MIB, asked = 48 * MIB / PAGE_BYTES;
 	struct scene *s = &self->scene;
@@ -738,7 +769,6 @@ TEST_F_TIMEOUT(reasons, nomem, 90)
 	static int status[48 * MIB / 4096];
 	long moved = 0;
 
-	ASSERT_EQ(0, calm_reclaim());
 	ASSERT_EQ(0, pages_map(p, asked, MAP_PRIVATE));
 	ASSERT_EQ(0, madvise(p->addr, asked * PAGE_BYTES, MADV_NOHUGEPAGE));
 	pages_want_all(p, s->a);

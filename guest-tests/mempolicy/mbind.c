@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * mbind(2) on pages that exist: MPOL_MF_MOVE, MPOL_MF_MOVE_ALL and
+ * MPOL_MF_STRICT on private and shared memory. What is expected is what
+ * do_mbind() and queue_pages_range() in mm/mempolicy.c of 6.12 say:
+ *
+ *  - MOVE skips a page that is mapped more than once, and skipping it is not
+ *    a failure, so MOVE | STRICT succeeds and leaves it where it is;
+ *  - STRICT alone fails with EIO before the policy is installed;
+ *  - MOVE | STRICT fails with EIO after it is installed, for what could not
+ *    be moved, all else having moved;
+ *  - a hole fails with EFAULT before anything is moved or installed.
+ *
+ * testbed:
+ *   nodes: 2
+ *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
+ *   features: []
+ *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
+ *   cases:
+ *     mbind.private.interleave: {nodes: 3}
+ *     mbind.shared.interleave: {nodes: 3}
+ */
+#include "harness.h"
+
+#include "caps.h"
+#include "counters.h"
+#include "holder.h"
+#include "metric.h"
+#include "nodes.h"
+#include "pages.h"
+#include "pin.h"
+
+#define COUNT		16
+/* Past two batches of migrate_pages(): NR_MAX_BATCHED_MIGRATION is 512. */
+#define MANY		1200
+
+#define MOVE		MPOL_MF_MOVE
+#define MOVE_ALL	MPOL_MF_MOVE_ALL
+#define STRICT		MPOL_MF_STRICT
+
+FIXTURE(mbind)
+{
+	int a;
+	int b;
+	int c;
+	struct pages pages;
+	struct counters before;
+};
+
+FIXTURE_VARIANT(mbind)
+{
+	int sharing;
+};
+
+FIXTURE_VARIANT_ADD(mbind, private)
+{
+	.sharing = MAP_PRIVATE,
+};
+
+FIXTURE_VARIANT_ADD(mbind, shared)
+{
+	.sharing = MAP_SHARED,
+};
+
+/* COUNT pages on node a, and the counters read. */
+FIXTURE_SETUP(mbind)
+{
+	unsigned long nodes = nodes_with_memory();
+
+	if (nodes_count(nodes) < 2)
+		SKIP(return, "needs 2 nodes with memory, has %s",
+		     nodes_text(nodes));
+	self->a = nodes_nth(nodes, 0);
+	self->b = nodes_nth(nodes, 1);
+	self->c = nodes_nth(nodes, 2);
+	ASSERT_EQ(0, pages_map(&self->pages, COUNT, variant->sharing));
+	pages_want_all(&self->pages, self->a);
+	ASSERT_EQ(0, pages_populate(&self->pages));
+	ASSERT_CLEAN(pages_snapshot(&self->pages));
+	ASSERT_EQ(0, counters_read(&self->before));
+}
+
+/* Mappings, peers and lowered capabilities end with the test's process. */
+FIXTURE_TEARDOWN(mbind)
+{
+}
+
+static long bind_pages(struct pages *p, long first, long count, int node,
+		       int flags)
+{
+	return numa_mbind(pages_at(p, first), count * PAGE_BYTES, MPOL_BIND,
+			  NODE(node), flags);
+}
+
+static long bind_all(struct pages *p, int node, int flags)
+{
+	return bind_pages(p, 0, p->count, node, flags);
+}
+
+/* Called in a holder: map every page, by reading it. */
+static long read_all(struct pages *p)
+{
+	return pages_bad(p);
+}
+
+/*
+ * Called in a holder: have the odd pages in common with the parent and the
+ * even ones not.
+ */
+static long share_odd(struct pages *p)
+{
+	long i, bad = pages_bad(p);
+
+	/* Unmapped last: a fault on shared memory maps its neighbours too. */
+	for (i = 0; i < p->count; i += 2) {
+		p->want[i] = UNTOUCHED;
+		bad |= madvise(pages_at(p, i), PAGE_BYTES, MADV_DONTNEED);
+	}
+	return bad;
+}
+
+/* "bind:<node>", in a static buffer. */
+static const char *bound_to(int node)
+{
+	static char text[32];
+
+	snprintf(text, sizeof(text), "bind:%d", node);
+	return text;
+}
+
+TEST_F(mbind, move)
+{
+	struct pages *p = &self->pages;
+
+	EXPECT_EQ(0, bind_all(p, self->b, MOVE));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "after MOVE"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
+	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 0));
+}
+
+TEST_F(mbind, move_part)
+{
+	struct pages *p = &self->pages;
+
+	EXPECT_EQ(0, bind_pages(p, 4, 8, self->b, MOVE | STRICT));
+	pages_want(p, 4, 8, self->b);
+	EXPECT_CLEAN(pages_verify(p, "after MOVE of pages 4 to 11"));
+	EXPECT_CLEAN(counters_verify(&self->before, 8, 0));
+	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 4));
+	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 11));
+	if (variant->sharing == MAP_PRIVATE) {
+		EXPECT_STREQ("default", pages_policy(p, 3));
+		EXPECT_STREQ("default", pages_policy(p, 12));
+	}
+}
+
+TEST_F(mbind, move_what_is_misplaced)
+{
+	struct pages *p = &self->pages;
+
+	/* Where they are already: nothing to do, for STRICT neither. */
+	EXPECT_EQ(0, bind_all(p, self->a, MOVE | STRICT));
+	EXPECT_CLEAN(pages_verify(p, "after MOVE to where they are"));
+	EXPECT_EQ(0, bind_all(p, self->a, STRICT));
+	EXPECT_CLEAN(pages_verify(p, "after STRICT where they are"));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+	EXPECT_STREQ(bound_to(self->a), pages_policy(p, 0));
+
+	/* Of a range that is half right only the other half moves. */
+	ASSERT_EQ(0, bind_pages(p, 0, 8, self->b, MOVE));
+	pages_want(p, 0, 8, self->b);
+	EXPECT_CLEAN(pages_verify(p, "after MOVE of the first half"));
+	ASSERT_CLEAN(pages_snapshot(p));
+	EXPECT_EQ(0, bind_all(p, self->b, MOVE | STRICT));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "after MOVE of both halves"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
+}
+
+TEST_F(mbind, no_flags)
+{
+	struct pages *p = &self->pages;
+
+	EXPECT_EQ(0, bind_all(p, self->b, 0));
+	EXPECT_CLEAN(pages_verify(p, "after mbind without flags"));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 0));
+}
+
+TEST_F(mbind, strict_misplaced)
+{
+	struct pages *p = &self->pages;
+
+	EXPECT_EQ(-EIO, bind_all(p, self->b, STRICT));
+	EXPECT_CLEAN(pages_verify(p, "after STRICT failed"));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+	EXPECT_STREQ("default", pages_policy(p, 0));
+}
+
+TEST_F(mbind, move_skips_mapped_twice)
+{
+	struct pages *p = &self->pages;
+	struct holder holder;
+
+	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_CLEAN(pages_snapshot(p));
+	ASSERT_CLEAN(pages_shared_with(p, holder.peer.pid));
+
+	EXPECT_EQ(0, bind_all(p, self->b, MOVE | STRICT));
+	EXPECT_CLEAN(pages_verify(p, "mapped twice, after MOVE"));
+	EXPECT_CLEAN(pages_shared_with(p, holder.peer.pid));
+	EXPECT_EQ(0, holder_bad(&holder));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 0));
+
+	/* Left alone by the other process, they do move. */
+	ASSERT_EQ(0, holder_end(&holder));
+	ASSERT_CLEAN(pages_snapshot(p));
+	EXPECT_EQ(0, bind_all(p, self->b, MOVE | STRICT));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "mapped once again, after MOVE"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
+}
+
+TEST_F(mbind, move_some_mapped_twice)
+{
+	struct pages *p = &self->pages;
+	struct holder holder;
+	int i;
+
+	ASSERT_EQ(0, holder_start(&holder, p, share_odd));
+	ASSERT_CLEAN(pages_snapshot(p));
+
+	EXPECT_EQ(0, bind_all(p, self->b, MOVE | STRICT));
+	for (i = 0; i < COUNT; i += 2)
+		pages_want(p, i, 1, self->b);
+	EXPECT_CLEAN(pages_verify(p, "odd pages mapped twice, after MOVE"));
+	EXPECT_EQ(0, holder_bad(&holder));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT / 2, 0));
+	EXPECT_EQ(0, holder_end(&holder));
+}
+
+TEST_F(mbind, move_all_mapped_twice)
+{
+	struct pages *p = &self->pages;
+	struct holder holder;
+
+	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_CLEAN(pages_snapshot(p));
+
+	EXPECT_EQ(0, bind_all(p, self->b, MOVE_ALL | STRICT));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "mapped twice, after MOVE_ALL"));
+	EXPECT_CLEAN(pages_shared_with(p, holder.peer.pid));
+	EXPECT_EQ(0, holder_bad(&holder));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
+	EXPECT_EQ(0, holder_end(&holder));
+}
+
+TEST_F(mbind, move_all_needs_sys_nice)
+{
+	struct pages *p = &self->pages;
+
+	ASSERT_EQ(0, caps_set_sys_nice(false));
+	EXPECT_EQ(-EPERM, bind_all(p, self->b, MOVE_ALL));
+	EXPECT_EQ(-EPERM, bind_all(p, self->b, MOVE_ALL | MOVE | STRICT));
+	EXPECT_CLEAN(pages_verify(p, "after MOVE_ALL without CAP_SYS_NICE"));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+	EXPECT_STREQ("default", pages_policy(p, 0));
+
+	/* MOVE asks for no capability. */
+	EXPECT_EQ(0, bind_all(p, self->b, MOVE | STRICT));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "after MOVE without CAP_SYS_NICE"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
+}
+
+TEST_F(mbind, pinned_stays)
+{
+	struct pages *p = &self->pages;
+	struct pin pin;
+
+	ASSERT_EQ(0, pin_pages(&pin, pages_at(p, 5), 2));
+	EXPECT_EQ(-EIO, bind_all(p, self->b, MOVE | STRICT));
+	pages_want_all(p, self->b);
+	pages_want(p, 5, 2, self->a);
+	EXPECT_CLEAN(pages_verify(p, "pages 5 and 6 pinned, after MOVE"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT - 2, 2));
+	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 0));
+	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 5));
+
+	/* Without STRICT a page that stays is no error. */
+	ASSERT_CLEAN(pages_snapshot(p));
+	EXPECT_EQ(0, bind_all(p, self->b, MOVE));
+	EXPECT_CLEAN(pages_verify(p, "pages 5 and 6 pinned, no STRICT"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT - 2, 4));
+
+	pin_release(&pin);
+	EXPECT_EQ(0, bind_all(p, self->b, MOVE | STRICT));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "unpinned, after MOVE"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 4));
+}
+
+/* At the head, in the middle and at the tail of the range. */
+TEST_F(mbind, hole)
+{
+	static const int holes[] = { 0, COUNT / 2, COUNT - 1 };
+	struct pages *p = &self->pages;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(holes); i++) {
+		TH_LOG("hole at page %d", holes[i]);
+		ASSERT_EQ(0, munmap(pages_at(p, holes[i]), PAGE_BYTES));
+		pages_want(p, holes[i], 1, UNMAPPED);
+		EXPECT_EQ(-EFAULT, bind_all(p, self->b, MOVE | STRICT));
+		EXPECT_CLEAN(pages_verify(p, "with a hole, after MOVE"));
+		EXPECT_STREQ("default", pages_policy(p, 1));
+		EXPECT_STREQ("default", pages_policy(p, COUNT - 2));
+	}
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+
+	/* Only taking policies away may run across holes. */
+	ASSERT_EQ(0, bind_pages(p, 1, 4, self->a, 0));
+	EXPECT_STREQ(bound_to(self->a), pages_policy(p, 1));
+	EXPECT_EQ(0, numa_mbind(p->addr, COUNT * PAGE_BYTES, MPOL_DEFAULT, 0,
+				0));
+	EXPECT_STREQ("default", pages_policy(p, 1));
+}
+
+TEST_F(mbind, bad_arguments)
+{
+	/* More nodes than any kernel is built for: 2^NODES_SHIFT <= 1024. */
+	unsigned long far[4096 / (8 * sizeof(long))] = { 0 };
+	struct pages *p = &self->pages;
+	size_t bytes = COUNT * PAGE_BYTES;
+	int none = nodes_first_without_memory();
+
+	far[ARRAY_SIZE(far) - 1] = 1;
+	ASSERT_LE(0, none);
+
+	EXPECT_EQ(-EINVAL, bind_all(p, none, MOVE));
+	EXPECT_EQ(-EINVAL, kernel_result(syscall(SYS_mbind, p->addr, bytes,
+						 MPOL_BIND, far, 4096, MOVE)));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_BIND, 0, MOVE));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_DEFAULT,
+				      NODE(self->b), MOVE));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_BIND, NODE(self->b),
+				      1U << 30));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, 1 << 10, NODE(self->b),
+				      MOVE));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr + 1, PAGE_BYTES, MPOL_BIND,
+				      NODE(self->b), MOVE));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, -PAGE_BYTES, MPOL_BIND,
+				      NODE(self->b), MOVE));
+	EXPECT_EQ(0, numa_mbind(p->addr, 0, MPOL_BIND, NODE(self->b), MOVE));
+
+	EXPECT_CLEAN(pages_verify(p, "after bad arguments"));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+	EXPECT_STREQ("default", pages_policy(p, 0));
+
+	/* Beside a node that has memory, one that has none is left out. */
+	EXPECT_EQ(0, numa_mbind(p->addr, bytes, MPOL_BIND,
+				NODE(self->b) | NODE(none), MOVE | STRICT));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "after MOVE to a node and to none"));
+	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 0));
+}
+
+/* Migration is to put each page where a fault would have put it. */
+TEST_F(mbind, interleave)
+{
+	const int discard = variant->sharing == MAP_PRIVATE ? MADV_DONTNEED :
+							      MADV_REMOVE;
+	int i, first, moved[COUNT], faulted[COUNT];
+	struct pages *p = &self->pages;
+	unsigned long targets;
+
+	if (self->c < 0)
+		SKIP(return, "needs 3 nodes with memory");
+	targets = NODE(self->b) | NODE(self->c);
+	EXPECT_EQ(0, numa_mbind(p->addr, COUNT * PAGE_BYTES, MPOL_INTERLEAVE,
+				targets, MOVE | STRICT));
+	ASSERT_EQ(0, placement_query(0, p->addr, COUNT, moved));
+	first = moved[0] == self->c;
+	for (i = 0; i < COUNT; i++)
+		pages_want(p, i, 1, (i + first) % 2 ? self->c : self->b);
+	EXPECT_CLEAN(pages_verify(p, "after MOVE to an interleave policy"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
+
+	ASSERT_EQ(0, madvise(p->addr, COUNT * PAGE_BYTES, discard));
+	for (i = 0; i < COUNT; i++)
+		pages_write(p, i);
+	ASSERT_EQ(0, placement_query(0, p->addr, COUNT, faulted));
+	EXPECT_STREQ(placement_statuses(faulted, COUNT),
+		     placement_statuses(moved, COUNT));
+}
+
+/* More than fits in one batch, there and back, timed. */
+TEST_F(mbind, many)
+{
+	struct pages *p = &self->pages;
+	double start, there;
+
+	ASSERT_EQ(0, pages_map(p, MANY, variant->sharing));
+	pages_want_all(p, self->a);
+	ASSERT_EQ(0, pages_populate(p));
+	ASSERT_CLEAN(pages_snapshot(p));
+
+	start = metric_now_us();
+	EXPECT_EQ(0, bind_all(p, self->b, MOVE | STRICT));
+	there = metric_now_us();
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "1200 pages, after MOVE"));
+	EXPECT_CLEAN(counters_verify(&self->before, MANY, 0));
+	metric_print("mbind_move", (there - start) / MANY, "us/page");
+
+	ASSERT_CLEAN(pages_snapshot(p));
+	EXPECT_EQ(0, bind_all(p, self->a, MOVE | STRICT));
+	pages_want_all(p, self->a);
+	EXPECT_CLEAN(pages_verify(p, "1200 pages, after MOVE back"));
+	EXPECT_CLEAN(counters_verify(&self->before, 2 * MANY, 0));
+}
+
+TEST_HARNESS_MAIN

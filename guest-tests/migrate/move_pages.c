@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * move_pages(2): the status array in all its forms, and what the call does to
+ * the pages. What is expected is what do_pages_move() in mm/migrate.c of 6.12
+ * says: what is wrong with one page goes to its status (ENOENT, EFAULT, EACCES,
+ * EBUSY) and the call goes on; what is wrong with the request (ENODEV, EPERM,
+ * ...) or a page that does not move ends it, and the entries from there on are
+ * not written.
+ *
+ * testbed:
+ *   nodes: 2
+ *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
+ *   features: []
+ *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
+ *   cases:
+ *     move_pages.rotate: {nodes: 3}
+ *     move_pages.soft_dirty_stays: {kconfig: [MEM_SOFT_DIRTY]}
+ */
+#include "harness.h"
+
+#include "caps.h"
+#include "counters.h"
+#include "holder.h"
+#include "metric.h"
+#include "nodes.h"
+#include "pagemap.h"
+#include "pages.h"
+#include "pin.h"
+
+#define COUNT		16
+/* Past two batches of migrate_pages(): NR_MAX_BATCHED_MIGRATION is 512. */
+#define MANY		1200
+
+/* What no kernel writes: an entry that still holds it was not written. */
+#define UNWRITTEN	-12345
+
+#define EXPECT_STATUSES(want, seen, count) \
+	EXPECT_STREQ(placement_statuses(want, count), \
+		     placement_statuses(seen, count))
+
+FIXTURE(move_pages)
+{
+	int a;
+	int b;
+	int c;
+	struct pages pages;
+	struct counters before;
+	/* The arguments of the call, filled by request(). */
+	void *addrs[COUNT];
+	int nodes[COUNT];
+	int status[COUNT];
+};
+
+/* COUNT pages on node a, and the counters read. */
+FIXTURE_SETUP(move_pages)
+{
+	unsigned long nodes = nodes_with_memory();
+	int i;
+
+	if (nodes_count(nodes) < 2)
+		SKIP(return, "needs 2 nodes with memory, has %s",
+		     nodes_text(nodes));
+	self->a = nodes_nth(nodes, 0);
+	self->b = nodes_nth(nodes, 1);
+	self->c = nodes_nth(nodes, 2);
+	ASSERT_EQ(0, pages_map(&self->pages, COUNT, MAP_PRIVATE));
+	pages_want_all(&self->pages, self->a);
+	ASSERT_EQ(0, pages_populate(&self->pages));
+	ASSERT_CLEAN(pages_snapshot(&self->pages));
+	for (i = 0; i < COUNT; i++) {
+		self->addrs[i] = pages_at(&self->pages, i);
+		self->nodes[i] = self->b;
+		self->status[i] = UNWRITTEN;
+	}
+	ASSERT_EQ(0, counters_read(&self->before));
+}
+
+/* Mappings, peers and lowered capabilities end with the test's process. */
+FIXTURE_TEARDOWN(move_pages)
+{
+}
+
+/* The call on the first @count entries of the fixture's arrays. */
+#define CALL(count, flags) \
+	numa_move_pages(0, count, self->addrs, self->nodes, self->status, flags)
+
+/* Called in a holder: map every page, by reading it. */
+static long read_all(struct pages *p)
+{
+	return pages_bad(p);
+}
+
+/* Called in a holder: pages of its own, where the parent wants them. */
+static long populate_anew(struct pages *p)
+{
+	if (madvise(p->addr, p->count * PAGE_BYTES, MADV_DONTNEED))
+		return -1;
+	return pages_populate(p);
+}
+
+/* Every other page goes, its neighbours are where they are to be. */
+TEST_F(move_pages, mixed_destinations)
+{
+	struct pages *p = &self->pages;
+	int i;
+
+	for (i = 0; i < COUNT; i++) {
+		self->nodes[i] = i % 2 ? self->a : self->b;
+		pages_want(p, i, 1, self->nodes[i]);
+	}
+	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
+	EXPECT_STATUSES(self->nodes, self->status, COUNT);
+	EXPECT_CLEAN(pages_verify(p, "even pages moved, odd ones not"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT / 2, 0));
+
+	/* Exchanged: runs of one page, each to another node than the last. */
+	ASSERT_CLEAN(pages_snapshot(p));
+	for (i = 0; i < COUNT; i++) {
+		self->nodes[i] = i % 2 ? self->b : self->a;
+		pages_want(p, i, 1, self->nodes[i]);
+	}
+	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
+	EXPECT_STATUSES(self->nodes, self->status, COUNT);
+	EXPECT_CLEAN(pages_verify(p, "even and odd pages exchanged"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT / 2 + COUNT, 0));
+}
+
+/* Three nodes exchange their pages in a ring, in one call. */
+TEST_F(move_pages, rotate)
+{
+	const int ring[] = { self->a, self->b, self->c };
+	struct pages *p = &self->pages;
+	int i, turn;
+
+	if (self->c < 0)
+		SKIP(return, "needs 3 nodes with memory");
+	for (turn = 0; turn < 3; turn++) {
+		for (i = 0; i < COUNT; i++) {
+			self->nodes[i] = ring[(i + turn) % 3];
+			pages_want(p, i, 1, self->nodes[i]);
+		}
+		ASSERT_EQ(0, counters_read(&self->before));
+		EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
+		EXPECT_STATUSES(self->nodes, self->status, COUNT);
+		EXPECT_CLEAN(pages_verify(p, "after a turn of three nodes"));
+		EXPECT_CLEAN(counters_verify(&self->before, pages_to_move(p),
+					     0));
+		ASSERT_CLEAN(pages_snapshot(p));
+	}
+}
+
+/* What is wrong with a page is told in its status and stops nothing. */
+TEST_F(move_pages, status_of_each_page)
+{
+	const int want[] = { self->b, -ENOENT, self->b, -EFAULT, self->b,
+			     -EFAULT, self->a, self->b, UNWRITTEN };
+	struct pages *p = &self->pages, other;
+
+	/* Pages never written: one read (the zero page), one not at all. */
+	ASSERT_EQ(0, pages_map(&other, 2, MAP_PRIVATE));
+	pages_read(&other, 0);
+	ASSERT_EQ(0, munmap(pages_at(p, 8), PAGE_BYTES));
+	pages_want(p, 8, 1, UNMAPPED);
+
+	self->addrs[1] = pages_at(&other, 1);
+	self->addrs[3] = pages_at(p, 8);
+	self->addrs[5] = pages_at(&other, 0);
+	self->nodes[6] = self->a;
+	/* Any address of the page will do. */
+	self->addrs[7] += 123;
+
+	EXPECT_EQ(0, CALL(8, MPOL_MF_MOVE));
+	EXPECT_STATUSES(want, self->status, 9);
+	pages_want(p, 0, 1, self->b);
+	pages_want(p, 2, 1, self->b);
+	pages_want(p, 4, 1, self->b);
+	pages_want(p, 7, 1, self->b);
+	EXPECT_CLEAN(pages_verify(p, "pages 0, 2, 4 and 7 moved"));
+	EXPECT_CLEAN(counters_verify(&self->before, 4, 0));
+}
+
+/* A query tells the same, moves nothing and faults nothing in. */
+TEST_F(move_pages, query)
+{
+	struct pages *p = &self->pages, other;
+	int i, want[COUNT];
+
+	ASSERT_EQ(0, pages_map(&other, 2, MAP_PRIVATE));
+	pages_read(&other, 0);
+	ASSERT_EQ(0, munmap(pages_at(p, 8), PAGE_BYTES));
+	pages_want(p, 8, 1, UNMAPPED);
+	self->addrs[1] = pages_at(&other, 1);
+	self->addrs[5] = pages_at(&other, 0);
+
+	for (i = 0; i < COUNT; i++)
+		want[i] = self->a;
+	want[1] = -ENOENT;
+	want[5] = -EFAULT;
+	want[8] = -EFAULT;
+	want[COUNT - 1] = UNWRITTEN;
+
+	/* The second one would see what the first had faulted in. */
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(0, numa_move_pages(0, COUNT - 1, self->addrs, NULL,
+					     self->status, 0));
+		EXPECT_STATUSES(want, self->status, COUNT);
+	}
+	EXPECT_CLEAN(pages_verify(p, "after a query"));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+}
+
+/* What comes before a node that is none is done, the rest is not begun. */
+TEST_F(move_pages, bad_node)
+{
+	const int bad[] = { nodes_first_without_memory(), -1, 1 << 20 };
+	const int want[] = { self->b, self->b, UNWRITTEN, UNWRITTEN };
+	struct pages *p = &self->pages;
+	unsigned int i;
+	int k;
+
+	ASSERT_LE(0, bad[0]);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		const int first = 4 * i;
+
+		TH_LOG("node %d", bad[i]);
+		for (k = 0; k < COUNT; k++)
+			self->status[k] = UNWRITTEN;
+		self->nodes[first + 2] = bad[i];
+		EXPECT_EQ(-ENODEV, numa_move_pages(0, 4, self->addrs + first,
+						   self->nodes + first,
+						   self->status, MPOL_MF_MOVE));
+		EXPECT_STATUSES(want, self->status, 4);
+		pages_want(p, first, 2, self->b);
+		EXPECT_CLEAN(pages_verify(p, "after a bad node in mid-array"));
+	}
+	EXPECT_CLEAN(counters_verify(&self->before, 2 * ARRAY_SIZE(bad), 0));
+}
+
+/*
+ * A pinned page ends the call at the end of its run of entries for one node.
+ * The result counts it and all entries not begun. Of a run that was not moved
+ * as a whole 6.12 writes no status; what is written is to be true.
+ */
+TEST_F(move_pages, pinned_stays)
+{
+	struct pages *p = &self->pages;
+	int i, want[COUNT];
+	struct pin pin;
+
+	ASSERT_EQ(0, pin_pages(&pin, pages_at(p, 2), 1));
+	/* Runs of four to b, four to a (where they are) and eight to b. */
+	for (i = 4; i < 8; i++)
+		self->nodes[i] = self->a;
+	EXPECT_EQ(1 + COUNT - 4, CALL(COUNT, MPOL_MF_MOVE));
+	pages_want(p, 0, 4, self->b);
+	pages_want(p, 2, 1, self->a);
+	EXPECT_CLEAN(pages_verify(p, "page 2 pinned"));
+	EXPECT_CLEAN(counters_verify(&self->before, 3, 1));
+	for (i = 0; i < COUNT; i++) {
+		want[i] = UNWRITTEN;
+		if (i < 4 && self->status[i] != UNWRITTEN)
+			want[i] = i == 2 ? -EBUSY : self->b;
+	}
+	EXPECT_STATUSES(want, self->status, COUNT);
+
+	pin_release(&pin);
+	ASSERT_CLEAN(pages_snapshot(p));
+	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
+	EXPECT_STATUSES(self->nodes, self->status, COUNT);
+	pages_want_all(p, self->b);
+	pages_want(p, 4, 4, self->a);
+	EXPECT_CLEAN(pages_verify(p, "unpinned"));
+	EXPECT_CLEAN(counters_verify(&self->before, 12, 1));
+}
+
+TEST_F(move_pages, duplicate_addresses)
+{
+	const int want[] = { self->b, -EBUSY, self->b, self->b, self->a,
+			     self->b };
+	struct pages *p = &self->pages;
+
+	/* Taken for the first entry, so busy for the second. */
+	self->addrs[1] = self->addrs[0];
+	/* To another node and back again, one after the other. */
+	self->addrs[4] = self->addrs[3];
+	self->nodes[4] = self->a;
+	EXPECT_EQ(0, CALL(6, MPOL_MF_MOVE));
+	EXPECT_STATUSES(want, self->status, 6);
+	pages_want(p, 0, 1, self->b);
+	pages_want(p, 2, 1, self->b);
+	pages_want(p, 5, 1, self->b);
+	pages_forget_frame(p, 3);
+	EXPECT_CLEAN(pages_verify(p, "after duplicate addresses"));
+	EXPECT_CLEAN(counters_verify(&self->before, 5, 0));
+}
+
+TEST_F(move_pages, mapped_twice)
+{
+	struct pages *p = &self->pages;
+	struct holder holder;
+	int i, want[COUNT];
+
+	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_CLEAN(pages_snapshot(p));
+	ASSERT_CLEAN(pages_shared_with(p, holder.peer.pid));
+
+	/* Where it is already a page need not be the caller's alone. */
+	self->nodes[3] = self->a;
+	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
+	for (i = 0; i < COUNT; i++)
+		want[i] = i == 3 ? self->a : -EACCES;
+	EXPECT_STATUSES(want, self->status, COUNT);
+	EXPECT_CLEAN(pages_verify(p, "mapped twice, after MOVE"));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+
+	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE_ALL));
+	pages_want_all(p, self->b);
+	pages_want(p, 3, 1, self->a);
+	EXPECT_STATUSES(self->nodes, self->status, COUNT);
+	EXPECT_CLEAN(pages_verify(p, "mapped twice, after MOVE_ALL"));
+	EXPECT_CLEAN(pages_shared_with(p, holder.peer.pid));
+	EXPECT_EQ(0, holder_bad(&holder));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT - 1, 0));
+	EXPECT_EQ(0, holder_end(&holder));
+}
+
+/* Pages of another process, seen from here and looked after over there. */
+TEST_F(move_pages, of_another_process)
+{
+	struct pages *p = &self->pages;
+	struct holder holder;
+
+	ASSERT_EQ(0, holder_start(&holder, p, populate_anew));
+	p->pid = holder.peer.pid;
+	ASSERT_CLEAN(pages_snapshot(p));
+	EXPECT_EQ(0, numa_move_pages(p->pid, COUNT, self->addrs, self->nodes,
+				     self->status, MPOL_MF_MOVE));
+	EXPECT_STATUSES(self->nodes, self->status, COUNT);
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "pages of another process"));
+	EXPECT_EQ(0, holder_bad(&holder));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
+	EXPECT_EQ(0, holder_end(&holder));
+
+	/* The caller's own pages at the same addresses are untouched. */
+	p->pid = 0;
+	pages_want_all(p, self->a);
+	EXPECT_CLEAN(pages_snapshot(p));
+	EXPECT_EQ(0, pages_bad(p));
+	EXPECT_EQ(-ESRCH, numa_move_pages(holder.peer.pid, COUNT, self->addrs,
+					  self->nodes, self->status,
+					  MPOL_MF_MOVE));
+}
+
+TEST_F(move_pages, bad_arguments)
+{
+	struct pages *p = &self->pages;
+	int i, want[COUNT];
+
+	EXPECT_EQ(-EINVAL, CALL(COUNT, MPOL_MF_STRICT));
+	EXPECT_EQ(-EINVAL, CALL(COUNT, 1 << 30));
+	EXPECT_EQ(-EFAULT, numa_move_pages(0, COUNT, NULL, self->nodes,
+					   self->status, MPOL_MF_MOVE));
+	EXPECT_EQ(-EFAULT, numa_move_pages(0, COUNT, self->addrs, (void *)1,
+					   self->status, MPOL_MF_MOVE));
+	ASSERT_EQ(0, caps_set_sys_nice(false));
+	EXPECT_EQ(-EPERM, CALL(COUNT, MPOL_MF_MOVE_ALL));
+	EXPECT_CLEAN(pages_verify(p, "after bad arguments"));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+	for (i = 0; i < COUNT; i++)
+		want[i] = UNWRITTEN;
+	EXPECT_STATUSES(want, self->status, COUNT);
+
+	/* MOVE asks for no capability. */
+	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "after MOVE without CAP_SYS_NICE"));
+}
+
+/* Both values of the bit survive: neither lost nor made up. */
+TEST_F(move_pages, soft_dirty_stays)
+{
+	struct pages *p = &self->pages;
+	int i, dirty = 0;
+
+	ASSERT_EQ(0, pagemap_clear_soft_dirty());
+	for (i = 0; i < COUNT; i += 3)
+		pages_write(p, i);
+	ASSERT_CLEAN(pages_snapshot(p));
+	for (i = 0; i < COUNT; i++)
+		if (p->was[i].pagemap & PM_SOFT_DIRTY)
+			dirty++;
+	ASSERT_EQ((COUNT + 2) / 3, dirty);
+
+	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "every third page soft-dirty"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
+}
+
+/* Locked pages move and stay locked; read-only ones stay read-only. */
+TEST_F(move_pages, mlocked_and_read_only)
+{
+	struct pages *p = &self->pages;
+	struct holder holder;
+	int i;
+
+	ASSERT_EQ(0, mlock(p->addr, 8 * PAGE_BYTES));
+	ASSERT_EQ(0, mprotect(pages_at(p, 4), 8 * PAGE_BYTES, PROT_READ));
+	ASSERT_CLEAN(pages_snapshot(p));
+	for (i = 0; i < 8; i++)
+		ASSERT_TRUE(p->was[i].kflags & 1UL << KPF_MLOCKED);
+
+	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "locked and read-only pages"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
+
+	/* A write by a process of its own ends as the protection says. */
+	for (i = 4; i < 12; i++) {
+		if (peer_fork(&holder.peer) == 0) {
+			pages_write(p, i);
+			_exit(0);
+		}
+		EXPECT_EQ(128 + SIGSEGV, holder_end(&holder));
+	}
+	EXPECT_CLEAN(pages_verify(p, "after writes that were refused"));
+}
+
+/* More than fits in one batch, to and fro in runs of 100, timed. */
+TEST_F(move_pages, many)
+{
+	static void *addrs[MANY];
+	static int nodes[MANY], status[MANY];
+	struct pages *p = &self->pages;
+	double start, end;
+	int i;
+
+	ASSERT_EQ(0, pages_map(p, MANY, MAP_PRIVATE));
+	for (i = 0; i < MANY; i++) {
+		addrs[i] = pages_at(p, i);
+		nodes[i] = i / 100 % 2 ? self->b : self->a;
+		pages_want(p, i, 1, i / 100 % 2 ? self->a : self->b);
+	}
+	ASSERT_EQ(0, pages_populate(p));
+	ASSERT_CLEAN(pages_snapshot(p));
+	start = metric_now_us();
+	EXPECT_EQ(0, numa_move_pages(0, MANY, addrs, nodes, status,
+				     MPOL_MF_MOVE));
+	end = metric_now_us();
+	for (i = 0; i < MANY; i++)
+		pages_want(p, i, 1, nodes[i]);
+	EXPECT_EQ(0, memcmp(nodes, status, sizeof(nodes)));
+	EXPECT_CLEAN(pages_verify(p, "1200 pages exchanged"));
+	EXPECT_CLEAN(counters_verify(&self->before, MANY, 0));
+	metric_print("move_pages", (end - start) / MANY, "us/page");
+
+	ASSERT_CLEAN(pages_snapshot(p));
+	for (i = 0; i < MANY; i++) {
+		nodes[i] = self->b;
+		pages_want(p, i, 1, self->b);
+	}
+	EXPECT_EQ(0, numa_move_pages(0, MANY, addrs, nodes, status,
+				     MPOL_MF_MOVE));
+	EXPECT_EQ(0, memcmp(nodes, status, sizeof(nodes)));
+	EXPECT_CLEAN(pages_verify(p, "1200 pages gathered"));
+	EXPECT_CLEAN(counters_verify(&self->before, MANY + MANY / 2, 0));
+}
+
+TEST_HARNESS_MAIN
