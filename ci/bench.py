@@ -164,7 +164,7 @@ def bench_series() -> tuple[Row, ...]:
 
 
 def bench_boot() -> tuple[Row, ...]:
-    """Measure a boot to an answering SSH server, against QEMU started bare with the same arguments."""
+    """Measure a boot to an answering SSH server, against QEMU bare with the same arguments."""
     kernel, image = _make_kernel()
     with _scratch() as folder:
         store = Store(cache_dir(), say=_Quiet().say)

@@ -1,5 +1,6 @@
 """What there is to choose from: topologies, kconfig fragments, series, tests, plans."""
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -114,7 +115,9 @@ def _describe_topologies() -> tuple[tuple[str, str], ...]:
 
 def _describe_kconfigs() -> tuple[tuple[str, str], ...]:
     fragments = load_fragments(list_catalog().kconfigs)
-    return tuple((name, _first_comment(text)) for name, text in fragments)
+    return tuple(
+        (name, _first_sentence(text).removeprefix(f"{name}: ")) for name, text in fragments
+    )
 
 
 def _describe_series() -> tuple[tuple[str, str], ...]:
@@ -126,7 +129,7 @@ def _describe_series() -> tuple[tuple[str, str], ...]:
 def _describe_tests() -> tuple[tuple[str, str], ...]:
     root = guest_tests_dir()
     return tuple(
-        (name, _first_sentence(root / name))
+        (name, _first_sentence(read_text(root / name)))
         for name in list_catalog().tests
         if (root / name).is_file()
     )
@@ -146,14 +149,9 @@ _DESCRIBERS: Final = {
 }
 
 
-def _first_comment(text: str) -> str:
-    return next((line.lstrip("# ") for line in text.splitlines() if line.startswith("# ")), "")
-
-
-def _first_sentence(source: Path) -> str:
-    """Return the first line of prose of a test: a docstring's, or a C file's top comment's."""
-    for line in source.read_text(encoding="utf-8").splitlines():
-        text = line.strip(' */"')
-        if text and not line.startswith("//"):
-            return text
-    return ""
+def _first_sentence(text: str) -> str:
+    """Return the first sentence of the comment or docstring at the top of a file."""
+    prose = (line.strip(' */"#') for line in text.splitlines() if not line.startswith("//"))
+    paragraph = itertools.takewhile(bool, itertools.dropwhile(lambda line: not line, prose))
+    sentence = " ".join(paragraph).split(". ")[0]
+    return sentence.removesuffix(".")

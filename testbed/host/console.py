@@ -56,6 +56,13 @@ class Console:
         with self._changed:
             return self._scanner.crashes
 
+    def wait_reported(self, timeout_s: float) -> bool:
+        """Wait until no crash is half printed; False at the time-out."""
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self._closed or not self._scanner.is_reporting, timeout_s
+            )
+
     def wait_for(self, is_wanted: Callable[[str], bool], *, since: int, timeout_s: float) -> bool:
         """Wait until a line after ``since`` is wanted; False at the time-out or when QEMU ends."""
         deadline = time.monotonic() + timeout_s

@@ -21,6 +21,9 @@ from testbed.errors import CommandError, InfraError
 _TAIL_LINES: Final = 40
 _KILL_GRACE_S: Final = 5.0
 
+# A testbed that dies between fork and prctl sends no signal: then the parent is another by now.
+_UNLESS_ORPHANED: Final = 'test "$PPID" = "$0" && exec "$@"'
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completed:
@@ -64,6 +67,7 @@ def start(  # noqa: PLR0913 - the keywords are subprocess.Popen's
     ``env`` is added to the environment. Raises :class:`InfraError` if a program is missing.
     """
     guard = [str(find_tool("setpriv")), "--pdeathsig", death_signal, "--"]
+    guard += [str(find_tool("sh")), "-c", _UNLESS_ORPHANED, str(os.getpid())]
     return subprocess.Popen(
         [*guard, str(find_tool(argv[0])), *argv[1:]],
         cwd=cwd,

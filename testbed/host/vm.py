@@ -24,7 +24,7 @@ from testbed.host.qmp import Qmp
 
 READY_LINE: Final = "testbed: guest ready"
 _FORWARD_LINE: Final = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s")
-_SETTLE_S: Final = 10.0  # for a crash that has begun to be printed to its end
+_SETTLE_S: Final = 5.0  # for a crash that has begun to be printed to its end
 _SYSRQ_WAIT_S: Final = 5.0
 # Blocked tasks, backtraces of all CPUs, memory; last the help, which shows that the rest is out
 # (Documentation/admin-guide/sysrq.rst, 6.12).
@@ -82,9 +82,8 @@ class Vm:
         self._guest = Guest(find_ssh_port(self.qmp), keys)
 
     def crashes(self) -> tuple[Crash, ...]:
-        """Return the crashes on the console; where there is one, first let it be printed out."""
-        if self.console.crashes() and not self.console.is_closed:
-            self.console.wait_closed(0.5)
+        """Return the crashes on the console; one that is being printed is waited for."""
+        self.console.wait_reported(_SETTLE_S)
         return self.console.crashes()
 
     def settle(self) -> None:

@@ -5,18 +5,21 @@ test gets a fresh one. A kernel that does not boot is not tried again.
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from testbed.core.events import Booted, BootFailed, Event, dump_event
-from testbed.core.result import Crash
+from testbed.core.events import Booted, BootFailed, Event, Finished, dump_event
+from testbed.core.result import Crash, LogFile, TestResult, Verdict
 from testbed.core.topology import Topology
-from testbed.errors import TestbedError
 from testbed.host.guest_image import GuestImage
 from testbed.host.vm import BootFailure, BootRequest, Vm, boot
 
-_CRASHING_BOOTS_SHOWN: Final = 1
+BOOT_TEST: Final = "boot"
+"""The id of the first test of every cell: that the kernel comes up without a splat."""
+
+_TAINTED: Final = "/proc/sys/kernel/tainted"
+_WARN_TAINT: Final = 1 << 9  # TAINT_WARN, include/linux/panic.h, 6.12
 
 
 class CellBootFailedError(Exception):
@@ -77,8 +80,8 @@ class Cell:
     _vm: Vm | None = None
     _boots: int = 0
     _seen_crashes: int = 0
+    _boot_taint: int = 0
     _failure: BootFailure | None = None
-    _consoles: list[str] = field(default_factory=list)
 
     def get_vm(self) -> Vm:
         """Return the running guest, booting one where there is none.
@@ -110,6 +113,14 @@ class Cell:
         self._seen_crashes = len(crashes)
         return fresh[0] if fresh else None
 
+    def read_taint(self) -> int:
+        """Return the taint bits of the running kernel (Documentation/admin-guide, 6.12)."""
+        return int(self.get_vm().guest.read_file(_TAINTED))
+
+    def has_warned(self, taint: int) -> bool:
+        """Whether ``taint`` says that the kernel has warned since it booted."""
+        return bool(taint & ~self._boot_taint & _WARN_TAINT)
+
     def discard_vm(self) -> None:
         """End the guest: the next test boots a fresh one."""
         if self._vm is not None:
@@ -118,7 +129,6 @@ class Cell:
 
     def _boot(self) -> Vm:
         self._boots += 1
-        self._seen_crashes = 0
         config = self.config
         outcome = boot(
             BootRequest(
@@ -134,10 +144,22 @@ class Cell:
             self._failure = outcome
             self.sink.emit(BootFailed(crash=outcome.crash))
             raise CellBootFailedError(outcome.crash)
+        crashes = outcome.crashes()
+        self._seen_crashes = len(crashes)
+        self._boot_taint = int(outcome.guest.read_file(_TAINTED))
         self.sink.emit(Booted(seconds=outcome.boot_seconds))
+        if self._boots == 1:
+            self.sink.emit(Finished(result=self._judge_boot(outcome, crashes)))
         return outcome
 
-
-def describe_error(err: TestbedError) -> str:
-    """Return the one line of an infrastructure error that a test result carries."""
-    return str(err).splitlines()[0] if str(err) else type(err).__name__
+    def _judge_boot(self, vm: Vm, crashes: tuple[Crash, ...]) -> TestResult:
+        """Return the result of the boot itself: what it splats is no later test's fault."""
+        crash = crashes[0] if crashes else None
+        return TestResult(
+            id=BOOT_TEST,
+            verdict=Verdict.CRASHED if crash else Verdict.PASSED,
+            seconds=round(vm.boot_seconds, 3),
+            message=f"while the kernel booted: {crash.title}" if crash else "",
+            crash=crash,
+            logs=(LogFile(kind="console", path=self.console_log),),
+        )

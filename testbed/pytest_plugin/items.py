@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # pytest has no public names for these
     from _pytest._code.code import TerminalRepr, TracebackStyle
 
 _TAINT_LINE: Final = "# @taint "
-_WARN_TAINT: Final = 1 << 9  # TAINT_WARN, include/linux/panic.h, 6.12
 
 
 class CaseFailedError(AssertionError):
@@ -39,7 +38,7 @@ class CTestFile(pytest.File):
         needs = parse_needs(self.path.read_text(encoding="utf-8"), filename=str(relative))
         program = relative.with_suffix("")
         cases = list_cases(cell.config.image.tests_dir / program)
-        needs.check_cases(cases, filename=str(relative))
+        needs.check_cases(cases)
         for case in cases:
             yield CTestCase.from_parent(
                 self, name=case, program=f"/tests/{program}", needs=needs.for_case(case)
@@ -75,7 +74,7 @@ class CTestCase(pytest.Item):
         evidence.metrics += [metric for case in run.cases for metric in case.metrics]
         evidence.placements += [seen for case in run.cases for seen in case.placements]
         verdict, message = judge_case(run, self.name, exit_status=done.status)
-        _check_taint(lines)
+        _check_taint(cell, lines)
         if verdict is Verdict.SKIPPED:
             raise CaseFailedError(
                 Verdict.FAILED, f"the case skipped itself although its needs are met: {message}"
@@ -103,8 +102,10 @@ class CTestCase(pytest.Item):
         self.stash[EVIDENCE_KEY].logs.append(LogFile(kind="ktap", path=name))
 
 
-def _check_taint(lines: list[str]) -> None:
-    """Fail a case after which the kernel is tainted by a WARN that no console line showed."""
+def _check_taint(cell: Cell, lines: list[str]) -> None:
+    """Fail a case after which the kernel is tainted by a WARN, whatever the console showed."""
     taints = [line.removeprefix(_TAINT_LINE) for line in lines if line.startswith(_TAINT_LINE)]
-    if taints and int(taints[-1]) & _WARN_TAINT:
+    if not taints or not taints[-1].isdigit():
+        raise CaseFailedError(Verdict.FAILED, "the case ended before it could be judged")
+    if cell.has_warned(int(taints[-1])):
         raise CaseFailedError(Verdict.FAILED, f"the kernel is tainted ({taints[-1]}): it warned")

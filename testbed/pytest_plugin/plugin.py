@@ -24,9 +24,9 @@ from testbed.host.guest import Guest, GuestTimeoutError
 from testbed.host.guest_image import load_guest_image
 from testbed.host.hotplug import Hotplug
 from testbed.host.vm import Vm
-from testbed.pytest_plugin.cell import Cell, CellConfig, EventSink, KernelCrashedError
+from testbed.pytest_plugin.cell import BOOT_TEST, Cell, CellConfig, EventSink, KernelCrashedError
 from testbed.pytest_plugin.evidence import Evidence, Reporter
-from testbed.pytest_plugin.items import CaseFailedError, CTestFile
+from testbed.pytest_plugin.items import CaseFailedError, CTestCase, CTestFile
 from testbed.pytest_plugin.judge import Ending, judge_exception
 from testbed.pytest_plugin.stash import CELL_KEY, EVIDENCE_KEY, NEEDS_KEY, SECONDS_KEY
 
@@ -131,9 +131,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             hosted.append(item)
     config.hook.pytest_deselected(items=[i for i in items if i not in hosted])
     items[:] = hosted
-    cell.sink.emit(
-        Collected(ids=tuple(item.nodeid for item in hosted), not_applicable=tuple(unhosted))
-    )
+    ids = tuple(item.nodeid for item in hosted)
+    cell.sink.emit(Collected(ids=(BOOT_TEST, *ids) if ids else (), not_applicable=tuple(unhosted)))
 
 
 def _read_marker(item: pytest.Item) -> Needs:
@@ -218,7 +217,9 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     if cell is None:
         return (yield)
     try:
-        return (yield)
+        yield
+        if not isinstance(item, CTestCase) and cell.running_vm is not None:
+            _check_taint(cell)
     except GuestTimeoutError:
         if cell.running_vm is not None:
             cell.running_vm.dump_state()
@@ -231,6 +232,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
         crash = cell.take_new_crash()
         if crash is not None and not isinstance(sys.exception(), KeyboardInterrupt):
             raise KernelCrashedError(crash)
+
+
+def _check_taint(cell: Cell) -> None:
+    taint = cell.read_taint()
+    if cell.has_warned(taint):
+        raise CaseFailedError(Verdict.FAILED, f"the kernel is tainted ({taint}): it warned")
 
 
 @pytest.hookimpl(wrapper=True)
