@@ -8,7 +8,7 @@ from typing import Final
 from testbed.host.guest import Guest, GuestProcess
 
 DIMM_MIB: Final = 256
-WORKLOAD_MIB: Final = 96
+WORKLOAD_MIB: Final = 48
 PAGES_PER_MIB: Final = 256
 
 

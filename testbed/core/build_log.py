@@ -44,30 +44,41 @@ _ERRORS: Final = tuple(
     re.compile(regex)
     for regex in (
         # gcc, clang, as: mm/migrate.c:12:5: error: ...; "Error" is the assembler's
-        r"(?P<file>[^\s:][^:]*):(?P<line>\d+)(?::\d+)?: (?:fatal error|error|Error): (?P<message>.*)",
+        r"(?P<file>[^\s:][^:]*):(?P<line>\d+)(?::\d+)?: (?:fatal )?[Ee]rror: (?P<message>.*)",
         # without a line: <command-line>: fatal error: ...; x.s: Fatal error: ...
-        r"(?P<file><[\w-]+>|[^\s:]+\.[csS]): (?:fatal error|error|Fatal error): (?P<message>.*)",
+        r"(?P<file><[\w-]+>|[^\s:]+\.[csS]): (?:[Ff]atal )?error: (?P<message>.*)",
         r"(?P<message>cc1: out of memory .*|virtual memory exhausted: .*)",
-        r"(?:gcc|clang|cc1|as|collect2)(?:-\d+)?: "
-        r"(?:fatal error|internal compiler error): (?P<message>.*)",
+        (
+            r"(?:gcc|clang|cc1|as|collect2)(?:-\d+)?: "
+            r"(?:fatal error|internal compiler error): (?P<message>.*)"
+        ),
         # ld says "mm/migrate.o: in function ..." for context, then migrate.c:(.text+0x16): ...
-        rf"(?:{_LD})?(?P<file>[^\s:]+):(?:(?P<line>\d+)|\([^)]*\)): "
-        r"(?P<message>(?:more )?undefined reference to .*|multiple definition of .*)",
-        rf"{_LD}(?:error: )?(?P<message>(?:cannot (?:find|open)|final link failed|undefined symbol"
-        r"|duplicate symbol|required symbol|unrecognized option).*)",
+        (
+            rf"(?:{_LD})?(?P<file>[^\s:]+):(?:(?P<line>\d+)|\([^)]*\)): "
+            r"(?P<message>(?:more )?undefined reference to .*|multiple definition of .*)"
+        ),
+        (
+            rf"{_LD}(?:error: )?(?P<message>(?:cannot (?:find|open)|final link failed"
+            r"|undefined symbol|duplicate symbol|required symbol|unrecognized option).*)"
+        ),
         r"ERROR: (?P<message>modpost: .*)",
         r"(?:(?P<file>\S+): )?error: (?P<message>objtool: .*)",
         # scripts/kconfig: preprocess.c, parser.y, lexer.l; warnings look alike
-        r"(?P<file>\S*Kconfig[^\s:]*):(?P<line>\d+):(?! ?warning)(?: ?error:)? ?(?P<message>.*)",
+        (
+            r"(?P<file>\S*Kconfig[^\s:]*):(?P<line>\d+):"
+            r"(?! ?warning)(?: ?error:)? ?(?P<message>.*)"
+        ),
         rf"make(?:\[\d+\])?: \*\*\* (?P<message>No rule to make target .*?){_STOP}",
         # Makefiles that stop of themselves, by $(error ...)
-        r"(?P<file>\S*(?:Makefile|Kbuild)[^\s:]*):(?P<line>\d+): "
-        rf"\*\*\* (?P<message>.*?){_STOP}",
+        (
+            r"(?P<file>\S*(?:Makefile|Kbuild)[^\s:]*):(?P<line>\d+): "
+            rf"\*\*\* (?P<message>.*?){_STOP}"
+        ),
         r"\*\*\* (?P<message>(?:Configuration file|The source tree is not clean).*)",
         r"\S*sh: (?:line )?(?:\d+: )?(?P<message>[\w.+-]+: (?:command )?not found)",
         r"\S*sh: (?:line )?\d+: (?P<message>Syntax error: .*)",
         r"(?:error|ERROR): (?P<message>.*)",
-        r"(?P<message>.*: (?:No space left on device|Read-only file system|Disk quota exceeded).*)",
+        r"(?P<message>.*: (?:No space left on device|Read-only file system|Disk quota ).*)",
     )
 )
 # What make says of a command that failed: the reason, if any was given, stands before it.
@@ -88,30 +99,28 @@ _HEADER_PACKAGES: Final = {
     "zlib.h": "zlib1g-dev",
     "ncurses.h": "libncurses-dev",
 }
+_SAME_NAME: Final = [
+    "flex",
+    "bison",
+    "bc",
+    "cpio",
+    "gawk",
+    "gcc",
+    "m4",
+    "perl",
+    "python3",
+    "rsync",
+    "openssl",
+    "zstd",
+    "lz4",
+]
 _PROGRAM_PACKAGES: Final = {
-    **{
-        name: name
-        for name in (
-            "flex",
-            "bison",
-            "bc",
-            "cpio",
-            "gawk",
-            "gcc",
-            "m4",
-            "perl",
-            "rsync",
-            "zstd",
-            "lz4",
-        )
-    },
+    **dict(zip(_SAME_NAME, _SAME_NAME, strict=True)),
     "ld": "binutils",
     "as": "binutils",
     "objcopy": "binutils",
     "xz": "xz-utils",
     "pahole": "dwarves",
-    "openssl": "openssl",
-    "python3": "python3",
 }
 _MISSING_HEADER: Final = re.compile(r"(?P<header>\S+\.h): No such file or directory")
 _MISSING_PROGRAM: Final = re.compile(r"(?P<program>[\w.+-]+): (?:command )?not found")
@@ -202,9 +211,7 @@ def _find_host_hint(message: str) -> str | None:
         return f"install the package {package}" if package else None
     if match := _MISSING_PROGRAM.search(message):
         package = _PROGRAM_PACKAGES.get(match["program"])
-        return (
-            f"install the package {package}" if package else f"{match['program']} is not installed"
-        )
+        return f"install the package {package}" if package else None
     if match := _NAMED_PACKAGE.search(message):
         return f"install the package {match['package']}"
     return next((hint for regex, hint in _HOST_FAULTS if regex.search(message)), None)

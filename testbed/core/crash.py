@@ -80,7 +80,7 @@ class CrashScanner:
     @property
     def is_reporting(self) -> bool:
         """Whether the last crash is still being printed, as far as its text tells."""
-        return self._open is not None and self._open.pattern is not None
+        return self._open is not None and not self._open.is_complete
 
     @property
     def has_panicked(self) -> bool:
@@ -114,11 +114,17 @@ class CrashScanner:
             return self._open_report(None, {}, line)
         if match := OOM_KILL.match(text):
             return self._confirm_oom(match, line)
-        found = ((p, p.regex.match(text)) for p in PATTERNS if has_stamp or not p.needs_stamp)
-        pattern, match = next(((p, m) for p, m in found if m), (None, None))
-        if pattern is None or match is None or (self._open and self._open.awaits_trace):
-            return False  # the latter: the next headline of one report, "Oops:" after "BUG:"
-        return self._open_report(pattern, match.groupdict(), line, text=text)
+        if self._open and self._open.awaits_trace:
+            return False  # at most the next headline of one report: "Oops:" after "BUG:"
+        return self._start_other(text, line, has_stamp=has_stamp)
+
+    def _start_other(self, text: str, line: str, *, has_stamp: bool) -> bool:
+        for pattern in PATTERNS:
+            if has_stamp or not pattern.needs_stamp:
+                match = pattern.regex.match(text)
+                if match:
+                    return self._open_report(pattern, match.groupdict(), line, text=text)
+        return False
 
     def _start_panic(self, match: re.Match[str], line: str) -> bool:
         self._has_panicked = True

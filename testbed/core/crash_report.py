@@ -29,11 +29,10 @@ _MAX_SECTIONS: Final = 16
 _REPORT_LINES: Final = 400  # no report is longer, but for the tasks that an OOM lists
 _AWAITING_LINES: Final = 100  # as many may come between a headline and its trace
 # After the trace the memory checkers tell who allocated, who freed, and what is near.
-_TRAILING_LINES: Final = dict.fromkeys(("kasan", "kfence", "kmsan", "slub", "lockdep"), 60)
+_TRAILING_LINES: Final = dict.fromkeys(("kasan", "kfence", "kmsan", "kcsan"), 60)
 _FEW_TRAILING_LINES: Final = 5
 _LAST_LINE: Final = re.compile(r"---\[ end |={20,}$|Kernel Offset: |Rebooting in ")
 _CPU: Final = re.compile(r"(?:CPU: |NMI backtrace for cpu )(?P<cpu>\d+)")
-_TASK: Final = re.compile(r"task:.+ state:")
 _RIP: Final = re.compile(rf"RIP: 0010:{SYMBOL}")
 _FRAME: Final = re.compile(rf"\s+(?:\[<[0-9a-f]+>\] )?(?P<guess>\? )?{SYMBOL}/0x[0-9a-f]+")
 # KFENCE, KMSAN and KCSAN print their traces without the usual headline.
@@ -46,7 +45,10 @@ _TRACE_END: Final = re.compile(
     r" </TASK>|---\[ end |Modules linked in:|$"
     r"|(?:.* by task \d+.*|Uninit was .*|Local variable .*):$"
 )
-_ACCESS: Final = re.compile(r"(?P<access>Read|Write|Free) (?:of size \d+ )?at addr ")
+# Reports that begin like this end with a line of _LAST_LINE; others just end.
+_ENDING_KINDS: Final = frozenset({"kasan", "kfence", "kmsan", "kcsan", "oops", "panic", "warning"})
+_ENDING_START: Final = re.compile(r"kernel BUG at |.*\[#\d+\]|UBSAN: |WARNING: CPU: ")
+_ACCESS: Final = re.compile(r"(?P<access>Read|Write) (?:of size \d+ )?at addr ")
 _STALLED_CPU: Final = re.compile(
     r"rcu:\s+(?P<cpu>\d+)-\S+: \(|.* stalls on CPUs/tasks: \{ *(?P<expedited>\d+)-"
 )
@@ -110,11 +112,17 @@ class CrashReport:
     lines: int = 0
     trailing: int = 0
     is_quiet: bool = False
+    has_end: bool = False
 
     @property
     def is_tentative(self) -> bool:
         """Whether a later line must say what this is: the OOM killer's trace comes first."""
         return self.pattern is None
+
+    @property
+    def kind(self) -> str:
+        """The kind of crash; empty while the report is tentative."""
+        return self.pattern.kind if self.pattern else ""
 
     def confirm(self, pattern: Pattern, groups: dict[str, str]) -> None:
         """Say what a tentative report is."""
@@ -126,7 +134,7 @@ class CrashReport:
         """Whether further headlines still belong to this report."""
         if self.pattern is None:
             return False
-        has_trace = any(section.frames or section.is_in_trace for section in self.sections)
+        has_trace = any(section.is_in_trace for section in self.sections)
         return self.pattern.has_trace and not has_trace and self.lines <= _AWAITING_LINES
 
     @property
@@ -134,12 +142,22 @@ class CrashReport:
         """Whether whatever comes now has nothing to do with this report."""
         return self.pattern is not None and self.lines > _REPORT_LINES
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all that makes the title and the frames has been read, as far as one can tell."""
+        if self.pattern is None or self.is_quiet or not self.pattern.has_trace:
+            return True
+        if self.has_end or self.kind in _ENDING_KINDS:
+            return False
+        closed = [section for section in self.sections if section.is_closed and section.frames]
+        if self.stalled_cpu is not None:
+            return any(section.cpu == self.stalled_cpu for section in closed)
+        return any(section.cpu is not None or self.kind != "rcu_stall" for section in closed)
+
     def is_followed_by(self, panic: str) -> bool:
         """Whether the panic of this text is but the end of this report."""
-        kind = self.pattern.kind if self.pattern else ""
-        if kind == "panic":
-            return False
-        return bool(AFTERMATH.match(panic) or (INIT_DIED.match(panic) and kind in FATAL_KINDS))
+        is_of_init = self.kind in FATAL_KINDS and INIT_DIED.match(panic) is not None
+        return AFTERMATH.match(panic) is not None or is_of_init
 
     def resume(self) -> None:
         """Take up lines again that belong to this report."""
@@ -148,39 +166,38 @@ class CrashReport:
     def add(self, text: str, line: str) -> None:
         """Take a line that begins no report."""
         self.lines += 1
-        self._note_stalled_cpu(text)
+        self._note(text)
         if not self.access and (match := _ACCESS.match(text)):
-            self.access = "" if match["access"] == "Free" else f" {match['access']}"
+            self.access = f" {match['access']}"
         self._add_to_section(text)
         if self.is_quiet:
             return
         self.excerpt.add(line)
         self.trailing += bool(self.sections) and self.sections[-1].is_closed
-        is_last = _LAST_LINE.match(text) is not None and self.lines > 1
+        is_last = _LAST_LINE.match(text) is not None
         self.is_quiet = is_last or self.trailing > self._trailing_limit
 
     @property
     def _trailing_limit(self) -> int:
         if self.pattern is None:
             return MAX_EXCERPT_LINES  # the state of memory stands between OOM trace and OOM kill
-        return _TRAILING_LINES.get(self.pattern.kind, _FEW_TRAILING_LINES)
+        return _TRAILING_LINES.get(self.kind, _FEW_TRAILING_LINES)
 
     def read_headline(self, text: str) -> None:
         """Take the line that began this report."""
-        self._note_stalled_cpu(text)
+        self._note(text)
         self._add_to_section(text)
 
-    def _note_stalled_cpu(self, text: str) -> None:
-        """Keep the first CPU that an RCU stall names: the trace that matters is that CPU's."""
+    def _note(self, text: str) -> None:
+        """Keep how the report will end, and the first CPU that an RCU stall names."""
+        self.has_end = self.has_end or _ENDING_START.match(text) is not None
         if self.stalled_cpu is None and (match := _STALLED_CPU.match(text)):
             self.stalled_cpu = match["cpu"] or match["expedited"]
 
     def _add_to_section(self, text: str) -> None:
-        cpu = _CPU.match(text)
-        if cpu or _TASK.match(text):
-            self._end_section()
+        if cpu := _CPU.match(text):
             if len(self.sections) < _MAX_SECTIONS:
-                self.sections.append(_Section(cpu=cpu["cpu"] if cpu else None))
+                self.sections.append(_Section(cpu=cpu["cpu"]))
             self.resume()
             return
         section = self._current_section(text)
@@ -199,16 +216,11 @@ class CrashReport:
             section.is_closed = True
 
     def _current_section(self, text: str) -> _Section | None:
-        if self.sections and not self.sections[-1].is_closed:
-            return self.sections[-1]
-        if self.sections or not (_TRACE_START.match(text) or _RIP.match(text)):
+        if not self.sections and _TRACE_START.match(text):
+            self.sections.append(_Section(cpu=None))
+        if not self.sections or self.sections[-1].is_closed:
             return None
-        self.sections.append(_Section(cpu=None))
         return self.sections[-1]
-
-    def _end_section(self) -> None:
-        if self.sections:
-            self.sections[-1].is_closed = True
 
     @property
     def crash(self) -> Crash:
@@ -230,7 +242,7 @@ class CrashReport:
         """The trace that matters, without the reporting's own frames at its inner end."""
         told = [section for section in self.sections if section.frames]
         stalled = [s for s in told if s.cpu is not None and s.cpu == self.stalled_cpu]
-        running = [s for s in told if s.cpu is not None] if self._is_stall else []
+        running = [s for s in told if s.cpu is not None] if self.kind == "rcu_stall" else []
         chosen = next(iter([*stalled, *running, *told]), None)
         if chosen is None:
             return ()
@@ -238,14 +250,9 @@ class CrashReport:
         inner = next((i for i, f in enumerate(frames) if not MACHINERY.fullmatch(f)), len(frames))
         return tuple(frames[inner:])
 
-    @property
-    def _is_stall(self) -> bool:
-        return self.pattern is not None and self.pattern.kind == "rcu_stall"
-
     def _find_culprit(self, frames: tuple[str, ...]) -> str | None:
         named = _strip_suffix(self.groups.get("function") or "")
-        is_hung = self.pattern is not None and self.pattern.kind == "hung_task"
-        skipped = (PRIMITIVES, MACHINERY, *((WAITS,) if is_hung else ()))
+        skipped = (PRIMITIVES, MACHINERY, *((WAITS,) if self.kind == "hung_task" else ()))
         candidates = [name for name in (named, *frames) if name]
         telling = (c for c in candidates if not any(s.fullmatch(c) for s in skipped))
         return next(chain(telling, candidates), None)

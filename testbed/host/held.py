@@ -37,7 +37,9 @@ _HOST_FAULTS: Final = (
         "the machine ran out of memory: give fewer --jobs",
     ),
     (
-        re.compile(r"sh: .*: (?:command )?not found$|^make[^:]*: \S+: No such file or directory$"),
+        re.compile(
+            r"sh: .*: (?:command )?not found$|^(?:make[^:]*|.*\benv): \S+: No such file or directory$"
+        ),
         "a program that kernel builds need is missing: `testbed doctor` names it",
     ),
     (

@@ -165,7 +165,10 @@ class Worktree:
             raise SeriesError(self._explain(patch, series, outcome.tail, release=release))
         unchanged = [n for n in patch.touched if _identify(self.src / n) == before[n]]
         if unchanged:
-            raise InfraError(f"{patch.filename}: git apply did not touch {', '.join(unchanged)}")
+            raise SeriesError(
+                f"{patch.filename}: not written as git writes diffs: git took no notice of "
+                f"{', '.join(unchanged)}"
+            )
 
     def _check_names(self, patch: Patch, file: Path) -> None:
         """Raise unless git reads the same files out of the patch as the journal has."""

@@ -52,6 +52,7 @@ _MESSAGE_LINES: Final = 12
 _MESSAGE_CHARS: Final = 1200
 _FRAMES: Final = 5
 _PLACEMENTS: Final = 6
+_MAX_FINDINGS: Final = 8  # more would push the table off the screen; the page has them all
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +140,12 @@ def _quiet_lines(record: RunRecord) -> Iterator[str]:
 def _render_blocks(
     outages: tuple[Outage, ...], findings: tuple[Finding, ...]
 ) -> list[RenderableType]:
+    grave = [finding for finding in findings if finding.is_grave]
     blocks = [_render_outage(outage) for outage in outages]
-    blocks += [_render_finding(finding) for finding in findings if finding.is_grave]
+    blocks += [_render_finding(finding) for finding in grave[:_MAX_FINDINGS]]
+    if len(grave) > _MAX_FINDINGS:
+        left = count(len(grave) - _MAX_FINDINGS, "more test")
+        blocks.append(_text(f"the report has the details of {left}", "dim"))
     return [Padding(block, (1, 1, 0, 1)) for block in blocks]
 
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Why pages were left behind: the pgmigrate_fail_* counters of /proc/vmstat and
- * the event migrate:mm_migrate_folio_failed, which the series migrate-reasons
- * adds. Each case makes pages immovable for one known reason and asks for them
- * to be moved: that reason grows by exactly these pages and no other grows, the
+ * Why pages were left behind: the file migrate_fail_reasons of debugfs and the
+ * event migrate:mm_migrate_folio_failed, which the series migrate-reasons adds.
+ * Each case makes pages immovable for one known reason and asks for them to be
+ * moved: that reason grows by exactly these pages and no other grows, the
  * reasons add up to pgmigrate_fail, and the event names these frames.
  *
  * What keeps a page only for a moment (its lock, writeback) has no case here:
@@ -11,7 +11,7 @@
  *
  * testbed:
  *   nodes: 2
- *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, EVENT_TRACING]
+ *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, EVENT_TRACING, DEBUG_FS]
  *   features: [migrate-reasons]
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
@@ -44,47 +44,46 @@
 #define THP_BYTES	(THP_PAGES * PAGE_BYTES)
 #define MIB		(1UL << 20)
 
-/* The reasons, in the order of enum migrate_fail_reason, and their sum. */
-enum { NOMEM, LOCKED, WRITEBACK, MAPPED, PINNED, OTHER, FAIL, COUNTERS };
+#define REASONS_FILE	"/sys/kernel/debug/migrate_fail_reasons"
 
-static const char *const counter_names[COUNTERS] = {
-	[NOMEM] = "pgmigrate_fail_nomem",
-	[LOCKED] = "pgmigrate_fail_locked",
-	[WRITEBACK] = "pgmigrate_fail_writeback",
-	[MAPPED] = "pgmigrate_fail_mapped",
-	[PINNED] = "pgmigrate_fail_pinned",
-	[OTHER] = "pgmigrate_fail_other",
-	[FAIL] = "pgmigrate_fail",
+/* The reasons, in the order of enum migrate_fail_reason. */
+enum { NOMEM, LOCKED, WRITEBACK, MAPPED, PINNED, OTHER, REASONS };
+
+static const char *const reason_names[REASONS] = {
+	[NOMEM] = "nomem",
+	[LOCKED] = "locked",
+	[WRITEBACK] = "writeback",
+	[MAPPED] = "mapped",
+	[PINNED] = "pinned",
+	[OTHER] = "other",
 };
 
 struct reasons {
-	long count[COUNTERS];
+	long pages[REASONS];
+	long fail;		/* pgmigrate_fail */
 };
 
-/* 0, or -1 unless each counter is there exactly once. */
+/* 0, or -1 unless the file has one line for each reason and no other. */
 static int reasons_read(struct reasons *r)
 {
-	char name[64];
-	int i, found = 0;
-	long value;
+	struct counters c;
+	char name[32];
+	int i, end;
 	FILE *file;
 
-	/* Counts linger per CPU until this folds them (mm/vmstat.c). */
-	if (proc_write("/proc/sys/vm/stat_refresh", "1"))
+	if (counters_read(&c))
 		return -1;
-	file = fopen("/proc/vmstat", "r");
+	r->fail = c.fail;
+	file = fopen(REASONS_FILE, "re");
 	if (!file)
 		return -1;
-	while (fscanf(file, "%63s %ld", name, &value) == 2) {
-		for (i = 0; i < COUNTERS; i++) {
-			if (strcmp(name, counter_names[i]))
-				continue;
-			r->count[i] = value;
-			found++;
-		}
-	}
+	for (i = 0; i < REASONS; i++)
+		if (fscanf(file, "%31s %ld", name, &r->pages[i]) != 2 ||
+		    strcmp(name, reason_names[i]))
+			break;
+	end = fscanf(file, "%31s", name);
 	fclose(file);
-	return found == COUNTERS ? 0 : -1;
+	return i == REASONS && end == EOF ? 0 : -1;
 }
 
 /*
@@ -101,18 +100,18 @@ static const char *reasons_verify(const struct reasons *before, int why,
 
 	problems_clear(&p);
 	if (reasons_read(&now)) {
-		problems_add(&p, "reading /proc/vmstat");
+		problems_add(&p, "reading " REASONS_FILE);
 		return problems_text(&p);
 	}
-	for (i = 0; i < FAIL; i++) {
-		grown = now.count[i] - before->count[i];
+	for (i = 0; i < REASONS; i++) {
+		grown = now.pages[i] - before->pages[i];
 		sum += grown;
 		if (grown != (i == why ? pages : 0))
 			problems_add(&p, "%s: wanted %+ld, is %+ld",
-				     counter_names[i], i == why ? pages : 0,
+				     reason_names[i], i == why ? pages : 0,
 				     grown);
 	}
-	grown = now.count[FAIL] - before->count[FAIL];
+	grown = now.fail - before->fail;
 	if (sum != grown)
 		problems_add(&p, "the reasons grew by %ld, pgmigrate_fail by %ld",
 			     sum, grown);
@@ -250,7 +249,7 @@ static const char *scene_begin(struct scene *s)
 	if (*wrong)
 		return wrong;
 	if (counters_read(&s->counted) || reasons_read(&s->before))
-		return "no pgmigrate_fail_* in /proc/vmstat";
+		return "not as documented: " REASONS_FILE;
 	return "";
 }
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.errors import InfraError
 from testbed.host.out_dir import OutDir, Purpose
 from testbed.tests.fake_linux.rig import (
     Rig,
@@ -171,6 +172,20 @@ def test_a_disk_too_small_for_the_source_is_one_clear_message(rig: Rig) -> None:
     assert report["type"] == "InfraError"
     assert "is full" in report["message"]
     assert report["left"] == report["kernels"] == []
+
+
+def test_a_missing_make_is_the_hosts_fault(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for program in Path("/usr/bin").iterdir():
+        if program.name not in {"make", "gmake"}:
+            (tools / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(tools))
+
+    with pytest.raises(InfraError, match=r"make failed, a program .* is missing: `testbed doctor`"):
+        rig.build()
 
 
 def test_a_build_folder_whose_make_was_killed_is_not_used_again(tmp_path: Path) -> None:

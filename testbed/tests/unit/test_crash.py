@@ -7,7 +7,7 @@ import pytest
 
 from testbed.core.crash import MAX_CRASHES, CrashScanner, scan_crashes
 from testbed.core.crash_patterns import PATTERNS
-from testbed.core.crash_report import MAX_EXCERPT_BYTES, MAX_EXCERPT_LINES
+from testbed.core.crash_report import MAX_EXCERPT_BYTES, MAX_EXCERPT_LINES, MAX_FRAMES
 from testbed.core.text import split_lines
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "crash"
@@ -120,6 +120,8 @@ def test_title_holds_nothing_that_differs_between_runs(console: Path) -> None:
             "unchecked MSR access error in foo",
         ),
         ("Oops: stack segment: 0000 [#1] SMP", "Oops: stack segment in foo"),
+        ("Oops: Oops: 0002 [#1] SMP", "Oops in foo"),
+        ("PANIC: early exception 0x0e IP 10:ffffffff81 error 0 cr2 0x8", "early exception 0x0e"),
         ("int3: 0000 [#1] PREEMPT SMP", "Oops in foo"),
         ("PANIC: double fault, error_code: 0x0", "double fault in foo"),
         (
@@ -290,3 +292,204 @@ def test_number_of_crashes_is_bounded() -> None:
 def test_junk_is_survived(junk: str) -> None:
     after = stamp("kernel BUG at mm/x.c:1!", "Call Trace:", *TRACE, at_s=2)
     assert titles([junk, *after, junk])[-1:] == ["kernel BUG in foo"]
+
+
+def frames_of(*texts: str) -> tuple[str, ...]:
+    (crash,) = scan_crashes(stamp(*texts))
+    return crash.frames
+
+
+def section(cpu: int, function: str) -> tuple[str, ...]:
+    head = (
+        f"CPU: {cpu} UID: 0 PID: 7 Comm: x Not tainted 6.12.117 #1",
+        f"RIP: 0010:{function}+0x1/0x2",
+    )
+    return (*head, "Call Trace:", " <TASK>", f" {function}+0x1/0x2", " caller+0x1/0x2", " </TASK>")
+
+
+@pytest.mark.parametrize(
+    "headlines",
+    [
+        ("rcu: INFO: rcu_sched self-detected stall on CPU", "rcu: \t1-...!: (728 ticks this GP)"),
+        (
+            "rcu: INFO: rcu_sched detected stalls on CPUs/tasks:",
+            "rcu: \t1-...0: (2 ticks this GP)",
+            "rcu: \t2-...0: (2 ticks this GP)",
+        ),
+        (
+            "rcu: INFO: rcu_sched detected expedited stalls on CPUs/tasks: { 1-...D 2-...D }",
+            "rcu: blocking rcu_node structures (internal RCU debug):",
+        ),
+    ],
+)
+def test_stall_is_where_the_stalled_cpu_is(headlines: tuple[str, ...]) -> None:
+    sections = [*section(0, "bystander"), *section(2, "later"), *section(1, "culprit")]
+    assert frames_of(*headlines, *sections) == ("culprit", "caller")
+    unnamed = [headlines[0].split("{")[0]]
+    assert frames_of(*unnamed, "Call Trace:", *TRACE, *sections) == ("bystander", "caller")
+
+
+def test_excerpt_follows_the_sections_of_a_report_and_not_what_comes_after_it() -> None:
+    stall = stamp("rcu: INFO: rcu_sched self-detected stall on CPU", *section(0, "foo"))
+    noise = stamp(*[f"noise {i}" for i in range(20)], at_s=2)
+    (crash,) = scan_crashes([*stall, *noise, *stamp(*section(1, "bar"), at_s=3), *noise])
+    assert "bar+0x1" in crash.excerpt
+    assert crash.excerpt.count("noise") < 20
+    oops = stamp("kernel BUG at mm/x.c:1!", "Call Trace:", *TRACE, "---[ end trace 0 ]---")
+    (crash,) = scan_crashes([*oops, *noise])
+    assert crash.excerpt.splitlines() == oops
+
+
+def test_excerpt_says_how_many_lines_it_leaves_out() -> None:
+    lines = stamp("BUG: Bad page state in process x  pfn:1", *[f"{i}" for i in range(299)])
+    (crash,) = scan_crashes(lines)
+    shown = crash.excerpt.splitlines()
+    assert f"... {300 - (len(shown) - 1)} lines left out" in shown
+    assert shown[-1] == lines[-1]
+    long = stamp("BUG: Bad page state in process x  pfn:1", *["x" * 200] * 149)
+    (crash,) = scan_crashes(long)
+    shown = crash.excerpt.splitlines()
+    assert f"... {150 - (len(shown) - 1)} lines left out" in shown
+
+
+def test_oom_that_lists_many_tasks_keeps_its_last_words() -> None:
+    start = ["trig invoked oom-killer: order=0", "Call Trace:", *TRACE, *["[  42]  0  trig"] * 1000]
+    (crash,) = scan_crashes(stamp(*start, "Out of memory: Killed process 42 (trig) total-vm:1kB"))
+    assert "Killed process 42" in crash.excerpt
+    assert crash.frames == ("foo", "bar")
+
+
+def test_panic_that_follows_no_oom_does_not_take_its_trace() -> None:
+    start = ["trig invoked oom-killer: order=0", "Call Trace:", *TRACE]
+    (crash,) = scan_crashes(stamp(*start, "Kernel panic - not syncing: NMI: Not continuing"))
+    assert (crash.title, crash.frames) == ("Kernel panic: NMI: Not continuing", ())
+
+
+def test_panic_of_another_cause_after_an_oops_is_a_crash_of_its_own() -> None:
+    oops = stamp("kernel BUG at mm/x.c:1!", "Call Trace:", *TRACE, "---[ end trace 0 ]---")
+    assert titles([*oops, *stamp("Kernel panic - not syncing: Fatal machine check")]) == [
+        "kernel BUG in foo",
+        "Kernel panic: Fatal machine check",
+    ]
+
+
+def test_recursion_is_bounded_and_told_once_a_frame() -> None:
+    endless = [f" f{i // 2}+0x1/0x2" for i in range(1000)]
+    frames = frames_of("kernel BUG at mm/x.c:1!", "RIP: 0010:f0+0x1/0x2", "Call Trace:", *endless)
+    assert len(frames) <= MAX_FRAMES
+    assert frames[:3] == ("f0", "f1", "f2")
+
+
+def test_first_access_counts() -> None:
+    lines = [
+        "BUG: KASAN: slab-out-of-bounds in foo+0x1/0x2",
+        "Write of size 8 at addr ffff by task x/1",
+    ]
+    assert titles(stamp(*lines, "Read of size 8 at addr ffff by task x/1", *TRACE)) == [
+        "KASAN: slab-out-of-bounds Write in foo"
+    ]
+
+
+def test_headline_far_behind_another_without_a_trace_is_a_second_crash() -> None:
+    noise = ["noise"] * 150
+    lines = ["BUG: Bad page state in process x  pfn:1", *noise, "kernel BUG at mm/x.c:1!"]
+    assert titles(stamp(*lines)) == ["BUG: bad page state", "kernel BUG"]
+    assert titles(stamp(lines[0], lines[-1])) == ["BUG: bad page state"]
+
+
+def test_report_is_over_some_time() -> None:
+    oops = stamp("kernel BUG at mm/x.c:1!", "Call Trace:", *TRACE, *["noise"] * 500)
+    panic = stamp("Kernel panic - not syncing: Fatal exception", at_s=3)
+    assert titles([*oops, *panic]) == ["kernel BUG in foo", "Kernel panic: Fatal exception"]
+
+
+def test_lead_in_without_a_report_is_forgotten() -> None:
+    lines = stamp("------------[ cut here ]------------", *["noise"] * 100)
+    (crash,) = scan_crashes([*lines, *stamp("kernel BUG at mm/x.c:1!", at_s=3)])
+    assert len(crash.excerpt.splitlines()) == 1
+
+
+REPORTS = {
+    "warning": ("WARNING: CPU: 0 PID: 1 at mm/x.c:1 foo+0x1/0x2", "---[ end trace 0 ]---"),
+    "kernel-bug": ("kernel BUG at mm/x.c:1!", "---[ end trace 0 ]---"),
+    "oops": ("Oops: divide error: 0000 [#1] SMP", "---[ end trace 0 ]---"),
+    "panic": ("Kernel panic - not syncing: no", "Kernel Offset: disabled"),
+    "kasan": ("BUG: KASAN: double-free in foo+0x1/0x2", "=" * 66),
+    "lockdep": ("WARNING: inconsistent lock state", " </TASK>"),
+    "lockup": ("watchdog: BUG: soft lockup - CPU#0 stuck for 5s! [trig:46]", " </TASK>"),
+    "bad-page": ("BUG: Bad page state in process x  pfn:1", " </TASK>"),
+}
+
+
+@pytest.mark.parametrize(("first", "last"), REPORTS.values(), ids=REPORTS.keys())
+def test_one_can_wait_for_the_end_of_a_report(first: str, last: str) -> None:
+    scanner = CrashScanner()
+    assert not scanner.is_reporting
+    body = [first, *section(0, "foo"), *([last] if "TASK" not in last else [])]
+    for line in stamp(*body[:-1]):
+        scanner.feed(line)
+        assert scanner.is_reporting
+    scanner.feed(stamp(body[-1], at_s=2)[0])
+    assert not scanner.is_reporting
+    (crash,) = scanner.crashes
+    assert crash.frames == ("foo", "caller")
+
+
+def test_one_need_not_wait_for_what_has_no_more_lines() -> None:
+    scanner = CrashScanner()
+    scanner.feed(stamp("BUG: non-zero pgtables_bytes on freeing mm: 4096")[0])
+    assert len(scanner.crashes) == 1
+    assert not scanner.is_reporting
+    scanner.feed(stamp("x invoked oom-killer: order=0")[0])
+    assert not scanner.is_reporting
+
+
+def test_another_hung_task_is_told_of_once_its_title_is_known() -> None:
+    hung = "INFO: task x:1 blocked for more than 3 seconds."
+    scanner = CrashScanner()
+    for line in stamp(hung, "Call Trace:", *TRACE, hung, "Call Trace:"):
+        scanner.feed(line)
+    assert [crash.title for crash in scanner.crashes] == ["INFO: task hung in foo"]
+    for line in stamp(" other+0x1/0x2", " </TASK>"):
+        scanner.feed(line)
+    assert [crash.title for crash in scanner.finish()] == [
+        "INFO: task hung in foo",
+        "INFO: task hung in other",
+    ]
+
+
+def test_number_of_crashes_is_bounded_while_they_come_too() -> None:
+    scanner = CrashScanner()
+    for line in stamp(*["WARNING: CPU: 0 PID: 1 at mm/x.c:1 foo+0x1/0x2", *section(0, "foo")] * 60):
+        scanner.feed(line)
+        assert len(scanner.crashes) <= MAX_CRASHES
+
+
+def test_second_warning_is_told_of_as_it_comes() -> None:
+    scanner = CrashScanner()
+    for line in stamp(*["WARNING: CPU: 0 PID: 1 at mm/x.c:1 foo+0x1/0x2", *section(0, "foo")] * 2):
+        scanner.feed(line)
+    assert len(scanner.crashes) == 2
+
+
+def test_oom_in_the_midst_of_another_report_is_a_crash_of_its_own() -> None:
+    warning = ["WARNING: CPU: 0 PID: 1 at mm/x.c:1 foo+0x1/0x2", *section(0, "foo")]
+    for line, title in {
+        "Out of memory: Killed process 42 (trig) x": "Out of memory: Killed process (trig)",
+        "Kernel panic - not syncing: Out of memory: no": "Kernel panic: Out of memory: no",
+    }.items():
+        assert titles(stamp(*warning, line)) == ["WARNING in foo", title]
+
+
+@pytest.mark.parametrize("named", [("rcu: \t1-...!: (728 ticks this GP)",), ()])
+def test_stall_is_reported_once_the_stalled_cpu_is(named: tuple[str, ...]) -> None:
+    scanner = CrashScanner()
+    kthread = ("task:rcu_sched       state:R  running task", "Call Trace:", *TRACE)
+    bystander = section(0, "bystander") if named else ()
+    first = ("rcu: INFO: rcu_sched self-detected stall on CPU", *named, *kthread, *bystander)
+    for line in stamp(*first, *section(1, "culprit")[:-1]):
+        scanner.feed(line)
+        assert scanner.is_reporting
+    scanner.feed(stamp(" </TASK>")[0])
+    assert not scanner.is_reporting
+    assert scanner.crashes[0].title == "INFO: rcu detected stall in culprit"

@@ -154,6 +154,17 @@ def test_message_begins_with_what_was_expected() -> None:
         (["1..1", "ok 1 a", "#  RUN           b ..."], "b began and did not end"),
         (["1..1", "ok 1 a", METRIC], "metrics or placements after the last result"),
         (["1..1", "ok 1 a", "TAP version 13"], "the output of a second program follows"),
+        (["1..1", "TAP version 13", "ok 1 a"], "the output of a second program follows"),
+        (["ok 1 a", "TAP version 13", "1..1"], "the output of a second program follows"),
+        (["1..1", "ok 1 a", RIGHT], "metrics or placements after the last result"),
+        (
+            ["1..1", "  1..1", "    1..1", "    ok 1 c", "  ok 1 b"],
+            "nested results have no result line of their parent",
+        ),
+        (
+            ["1..1", "  1..1", "    1..1", "    ok 1 c", "ok 1 a"],
+            "nested results have no result line of their parent",
+        ),
         (["1..1", "ok 1 a", "  ok 1 b"], "nested results have no result line of their parent"),
         (["1..1", "  ok 1 b", "ok 1 a"], "no plan (1..N)"),
         (["1..1", "  1..2", "  ok 1 b", "ok 1 a"], "2 results were planned, 1 came"),
@@ -345,3 +356,31 @@ def test_placement_takes_every_node_there_can_be(node: int) -> None:
     assert isinstance(marker, Placement)
     assert marker.expected == (NodeCount(node=node, pages=7),)
     assert not marker.is_as_expected
+
+
+def test_plan_of_no_cases_says_why_or_does_not() -> None:
+    assert parse_ktap(["1..0 # SKIP no NUMA"]).skip_reason == "no NUMA"
+    assert parse_ktap(["1..0 # SKIP"]).skip_reason == "no reason given"
+    assert parse_ktap(["1..0"]).skip_reason is None
+    assert parse_ktap(["1..1 # SKIP no NUMA"]).skip_reason is None
+    assert judge(parse_ktap(["1..0 # SKIP no NUMA", "ok 1 global.x"]), 4)[0] is Verdict.FAILED
+    assert judge(run_of(end=("ok 1 global.x # SKIP",))) == (Verdict.SKIPPED, "no reason given")
+
+
+def test_what_is_too_much_is_said() -> None:
+    assert parse_ktap(["not ok"] * 70).problems[-1] == "... 21 more problems"
+    run = run_of(*[METRIC] * 10_001)
+    assert run.problems == ("more than 10000 metrics and placements in one case",)
+    assert len(run.cases[0].metrics) == 10_000
+    verdict, message = judge(run_of(*[EXPECTED] * 60))
+    assert verdict is Verdict.FAILED
+    assert message.splitlines()[-1] == "... 21 more lines"
+
+
+def test_pages_that_are_nowhere_are_told_as_such() -> None:
+    run = run_of('# @placement {"what": "anon", "expected": {"1": 16}, "seen": {"0": 0}}')
+    assert judge(run)[1].startswith("anon: expected 16 pages on node 1; seen no pages\n")
+
+
+def test_empty_lines_are_no_diagnostics() -> None:
+    assert run_of("", "   ", "\t").cases[0].diagnostics == ()

@@ -389,3 +389,15 @@ def test_a_metric_without_a_ratio_has_none(value: float) -> None:
     patched = [make_test(metrics=[Metric(name="m", value=1.0, unit="s")])]
     (row,) = list_metrics(make_run([make_cell(base), make_cell(patched, role=Role.PATCHED)]))
     assert row.ratio is None
+
+
+def test_many_regressions_do_not_push_the_table_off_the_screen() -> None:
+    names = [f"migrate/x.c::x.case_{number}" for number in range(30)]
+    cells = [
+        make_cell([make_test(name, verdict) for name in names], role=role)
+        for role, verdict in ((Role.BASE, Verdict.PASSED), (Role.PATCHED, Verdict.FAILED))
+    ]
+    text = print_plain(render_summary(make_run(cells)))
+    assert len(rows_of(text, "x.c")) == len(names)
+    assert text.count("passed on base, failed on patched") == 8
+    assert "the report has the details of 22 more tests" in text
