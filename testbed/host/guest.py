@@ -15,6 +15,7 @@ from testbed.host.keys import Keys
 
 _CONNECT_TIMEOUT_S: Final = 30
 _DEFAULT_TIMEOUT_S: Final = 60.0
+_NO_STATUS: Final = -1
 _LOST: Final = (paramiko.SSHException, EOFError, OSError)
 
 
@@ -90,6 +91,9 @@ class Guest:
         result = GuestResult(
             command=command, stdout=done.stdout, stderr=done.stderr, status=done.return_code
         )
+        # paramiko has no status of a command that died of a signal, nor of one whose guest died.
+        if result.status == _NO_STATUS and not self._connection.is_connected:
+            raise GuestLostError(f"the guest went away during {command!r}")
         if check and result.status != 0:
             raise GuestCommandError(result)
         return result

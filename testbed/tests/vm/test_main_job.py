@@ -150,7 +150,7 @@ class Interruptible:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [*TESTBED, "run", "--series", "patches/migrate-reasons"],
+            [*TESTBED, "run", "--series", "patches/selfcheck/wrong-node"],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
