@@ -80,8 +80,9 @@ def cli() -> None:
 @_Tree
 @click.option("--topology", "-t", "topologies", multiple=True, help="Only these topologies.")
 @click.option("--select", "-k", metavar="EXPR", help="Only tests that match, as pytest -k does.")
+@click.option("--no-series", is_flag=True, help="The base kernel alone, without a comparison.")
 @_RunsDir
-def run(
+def run(  # noqa: PLR0913 - one argument an option
     *,
     plan: Path | None,
     series: tuple[str, ...],
@@ -89,11 +90,16 @@ def run(
     tree: Path | None,
     topologies: tuple[str, ...],
     select: str | None,
+    no_series: bool,
     runs_dir: Path,
 ) -> int:
     """Build base and patched kernels, test both, compare, and write a report."""
+    if no_series and series:
+        raise UserError("--no-series and --series exclude each other")
     name, chosen = _load_plan(plan)
     chosen = _override(chosen, series=series, source=source, topologies=topologies, select=select)
+    if no_series:
+        chosen = chosen.model_copy(update={"series": ()})
     console = _make_console()
     request = full_run.RunRequest(
         plan=chosen,
@@ -143,9 +149,10 @@ def boot(
     source: str | None,
     tree: Path | None,
 ) -> int:
-    """Boot a kernel and open a shell in the guest."""
+    """Boot a kernel and open a shell in the guest; without --series the base kernel."""
     console = _make_console()
-    chosen = _override(_load_plan(None)[1], series=series, source=source)
+    chosen = _override(_load_plan(None)[1], source=source)
+    chosen = chosen.model_copy(update={"series": series})
     with LiveView(console) as view:
         vm = single.boot_guest(
             chosen,

@@ -95,22 +95,25 @@ class Console:
         self._connection.close()
 
     def _read(self) -> None:
-        with self.log.open("ab", buffering=0) as sink:
-            while True:
-                try:
-                    chunk = self._connection.recv(_CHUNK_BYTES)
-                except OSError:
-                    chunk = b""
-                if not chunk:
-                    break
-                sink.write(chunk)
-                self._take(chunk)
-        with self._changed:
-            if self._pending:
-                self._add_line(self._pending)
-            self._scanner.finish()
-            self._closed = True
-            self._changed.notify_all()
+        """Read to the end; whatever ends it, a full disk included, ends the waits too."""
+        try:
+            with self.log.open("ab", buffering=0) as sink:
+                while chunk := self._receive():
+                    sink.write(chunk)
+                    self._take(chunk)
+        finally:
+            with self._changed:
+                if self._pending:
+                    self._add_line(self._pending)
+                self._scanner.finish()
+                self._closed = True
+                self._changed.notify_all()
+
+    def _receive(self) -> bytes:
+        try:
+            return self._connection.recv(_CHUNK_BYTES)
+        except OSError:
+            return b""
 
     def _take(self, chunk: bytes) -> None:
         *whole, rest = (self._pending + chunk).split(b"\n")

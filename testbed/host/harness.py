@@ -1,8 +1,11 @@
 """The kernel's own test harness, for kernels that came without their tree."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from testbed.core.plan import DEFAULT_SOURCE
 from testbed.errors import UserError
 from testbed.host import proc
 from testbed.host.source import Tarball, resolve_source
@@ -10,6 +13,7 @@ from testbed.host.store import Store
 
 KIND: Final = "harness"
 HEADERS: Final = ("kselftest.h", "kselftest_harness.h")
+_RUNS_ONE_CASE: Final = re.compile(r'getopt\(argc, argv, "[^"]*r:')
 _FOLDER: Final = "tools/testing/selftests"
 
 
@@ -27,6 +31,18 @@ def find_harness(store: Store, source: str) -> Path:
             with store.create(KIND, tarball.key) as folder:
                 _unpack(tarball.path, folder)
     return store.folder(KIND, tarball.key)
+
+
+def choose_harness(store: Store, own: Path, *, say: Callable[[str], None]) -> Path:
+    """Return ``own``, the harness of a kernel's tree, or a newer one where it cannot run one case.
+
+    Programs of an older harness, 6.1's for one, ignore the option ``-r`` and run all cases.
+    """
+    text = (own / HEADERS[1]).read_text(encoding="utf-8")
+    if _RUNS_ONE_CASE.search(text):
+        return own
+    say(f"test harness: the tree's own cannot run a single case, taking that of {DEFAULT_SOURCE}")
+    return find_harness(store, DEFAULT_SOURCE)
 
 
 def _unpack(tarball: Path, folder: Path) -> None:

@@ -7,7 +7,6 @@ handed down to every process that may write there, so the lock is free when the 
 
 import fcntl
 import os
-import re
 import signal
 import subprocess
 from collections import deque
@@ -17,36 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from testbed.core.build_log import find_first_error
 from testbed.errors import InfraError
 from testbed.host.proc import end, start
 
 _TAIL_LINES: Final = 200
-
-# What a compiler or make says when the machine is at fault, and what to do then.
-_HOST_FAULTS: Final = (
-    (re.compile(r": No space left on device$"), "the disk is full: `testbed clean` makes room"),
-    (
-        re.compile(r": Disk quota exceeded$"),
-        "the disk quota is used up: `testbed clean` makes room",
-    ),
-    (re.compile(r": Read-only file system$"), "the disk cannot be written: set TESTBED_CACHE"),
-    (
-        re.compile(
-            r"Killed signal terminated program|: Cannot allocate memory$|virtual memory exhausted"
-        ),
-        "the machine ran out of memory: give fewer --jobs",
-    ),
-    (
-        re.compile(
-            r"sh: .*: (?:command )?not found$|^(?:make[^:]*|.*\benv): \S+: No such file or directory$"
-        ),
-        "a program that kernel builds need is missing: `testbed doctor` names it",
-    ),
-    (
-        re.compile(r"fatal error: (?:gelf|libelf|openssl/\w+)\.h: No such file or directory"),
-        "headers that kernel builds need are missing: `testbed doctor` names them",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +64,7 @@ class Holder:
                 process.stdout.close()
         self.was_killed |= returncode == -signal.SIGKILL
         if returncode != 0:
-            _blame_host(tail, argv)
+            _blame_host(tail)
         return Outcome(returncode=returncode, tail=tail)
 
 
@@ -125,12 +99,7 @@ def _read_output(
     return tuple(tail)
 
 
-def _blame_host(tail: Sequence[str], argv: Sequence[str]) -> None:
-    for pattern, advice in _HOST_FAULTS:
-        for line in tail:
-            if pattern.search(line):
-                name = next(
-                    (word for word in argv if "=" not in word and word not in {"env", "-i"}),
-                    argv[0],
-                )
-                raise InfraError(f"{name} failed, {advice}: {line.strip()}")
+def _blame_host(tail: Sequence[str]) -> None:
+    error = find_first_error(tail)
+    if error is not None and error.is_host_fault:
+        raise InfraError(f"this machine, not the kernel, is at fault: {error}")

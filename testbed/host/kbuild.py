@@ -53,7 +53,8 @@ class Kbuild:
         self._out = out
         self._holder = holder
         self._log = log
-        self._start = (*_list_environment(cache_root), "make", "-C", str(src), f"O={out}")
+        make = str(find_tool("make"))
+        self._start = (*_list_environment(cache_root), make, "-C", str(src), f"O={out}")
         prefix = "ccache " if shutil.which("ccache") else ""
         self._tools = (f"CC={prefix}gcc", f"HOSTCC={prefix}gcc", "LOCALVERSION=")
 
@@ -151,6 +152,7 @@ def _list_environment(cache_root: Path) -> tuple[str, ...]:
         **kept,
         "CCACHE_DIR": str(cache_root / "ccache"),
         **ccache,
+        "CCACHE_NOHARDLINK": "1",  # objtool writes into the objects
         **_SAME_EVERYWHERE,
         "LC_ALL": "C",
         "ARCH": "x86_64",

@@ -79,8 +79,8 @@ class Kernel(Identity):
 class BuildFailure(Identity):
     """A kernel that does not build, at ``stage`` ``config`` or ``make``.
 
-    ``error`` is one line for the user. ``first_error`` is the first one of the log, its file
-    relative to the source; None where no line is known as an error.
+    ``error`` is one line for the user: the first error of the log, its file relative to the
+    source. ``first_error`` is the same in parts; None where no line is known as an error.
     """
 
     stage: str

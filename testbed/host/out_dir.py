@@ -6,14 +6,18 @@ copy of them: its own objects never come near the base's. That is needed, not on
 source that is restored after a series gets its old time back, and an object that was made from
 the patched text would look up to date to make.
 
+The copy of the last series is kept as ``spare`` and made equal to the base again for the next
+one, by size and time, as make itself tells what changed: seconds become tenths.
+
 ``out`` carries a note of what it is. While make runs, the note says so: a folder whose make was
 killed may hold half a file and is not used again.
 """
 
 import fnmatch
 import json
+import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -46,6 +50,7 @@ class OutDir:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._spare = folder / "spare"
         self.path = folder / "out"
 
     def enter(self, purpose: Purpose) -> None:
@@ -54,10 +59,7 @@ class OutDir:
         have = _read_note(self.path)
         if purpose.is_base and have == purpose:
             return
-        if have is not None and have.is_base and not have.is_being_made:
-            self._park(have)
-        elif self.path.exists():
-            discard(self.path)
+        self._leave(have)
         donor = self._find_donor(purpose)
         if purpose.is_base and donor == self._parked(purpose.config):
             donor.rename(self.path)
@@ -66,7 +68,7 @@ class OutDir:
             self.path.mkdir()
         else:
             self._copy(donor)
-        _write_note(self.path, replace(purpose, is_being_made=False))
+        _write_note(self.path, purpose)
 
     def begin(self, purpose: Purpose) -> None:
         """Note that make is about to write."""
@@ -82,11 +84,19 @@ class OutDir:
         is_there = note is not None and note.is_base and note.toolchain == purpose.toolchain
         return is_there or self._find_donor(purpose) is not None
 
+    def _leave(self, have: Purpose | None) -> None:
+        """Put ``out`` where it belongs; what cannot be trusted goes."""
+        if have is None or have.is_being_made:
+            if self.path.exists():
+                discard(self.path)
+        elif have.is_base:
+            self._park(have)
+        else:
+            _replace(self.path, self._spare)
+
     def _park(self, have: Purpose) -> None:
         place = self._parked(have.config)
-        if place.exists():
-            discard(place)
-        self.path.rename(place)
+        _replace(self.path, place)
         _write_note(place, have)  # the newest is the best to start from
         for old in self._list_parked()[_MAX_PARKED:]:
             discard(old)
@@ -104,7 +114,9 @@ class OutDir:
         tmp = self._folder / "out.tmp"
         if tmp.exists():
             discard(tmp)
-        shutil.copytree(donor, tmp, symlinks=True, ignore=_choose_ignored)
+        if self._spare.exists():
+            self._spare.rename(tmp)
+        make_equal(donor, tmp)
         tmp.rename(self.path)
 
     def _parked(self, config: str) -> Path:
@@ -115,8 +127,51 @@ class OutDir:
         return sorted(self._folder.glob(f"{_PARKED}*"), key=_note_time, reverse=True)
 
 
-def _choose_ignored(_folder: str, names: Iterable[str]) -> set[str]:
-    return {name for name in names if any(fnmatch.fnmatchcase(name, glob) for glob in _NOT_COPIED)}
+def make_equal(donor: Path, target: Path) -> None:
+    """Make ``target`` a copy of ``donor``, times included, less what every link makes anew.
+
+    A file of the same size, mode and time, to the nanosecond, is taken for the same.
+    """
+    target.mkdir(exist_ok=True)
+    have = {entry.name: entry for entry in _scan(target)}
+    for entry in _scan(donor):
+        if any(fnmatch.fnmatchcase(entry.name, glob) for glob in _NOT_COPIED):
+            continue
+        there = have.pop(entry.name, None)
+        place = target / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            if there is not None and not there.is_dir(follow_symlinks=False):
+                place.unlink()
+            make_equal(donor / entry.name, place)
+        elif there is None or _identify(there) != _identify(entry):
+            if there is not None:
+                _remove(place)
+            shutil.copy2(entry.path, place, follow_symlinks=False)
+    for name in have:
+        _remove(target / name)
+
+
+def _scan(folder: Path) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        yield from entries
+
+
+def _identify(entry: os.DirEntry[str]) -> tuple[int, int, int]:
+    info = entry.stat(follow_symlinks=False)
+    return info.st_mode, info.st_size, info.st_mtime_ns
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def _replace(path: Path, place: Path) -> None:
+    if place.exists():
+        discard(place)
+    path.rename(place)
 
 
 def _note_time(folder: Path) -> int:

@@ -48,12 +48,19 @@ class RunDir:
         return f"cells/{cell}"
 
     def write(self, name: str, text: str) -> None:
-        """Write a file whole or not at all. Lone surrogates of a guest's text are replaced."""
+        """Write a file whole or not at all; lone surrogates in ``text`` are replaced.
+
+        Raises :class:`InfraError` for a disk that is full or cannot be written.
+        """
         target = self.path / name
-        target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f".{target.name}.new")
-        fresh.write_text(text, encoding="utf-8", errors="replace")
-        fresh.replace(target)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            fresh.write_text(text, encoding="utf-8", errors="replace")
+            fresh.replace(target)
+        except OSError as err:
+            fresh.unlink(missing_ok=True)
+            raise InfraError(f"{target}: cannot be written: {err.strerror}") from err
 
     def read(self, name: str) -> str:
         """Return the text of a log, or nothing where it was not written."""

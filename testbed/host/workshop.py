@@ -7,8 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
-from testbed.core.build_log import BuildError, find_first_error
+from testbed.core.build_log import find_first_error
 from testbed.core.kconfig import find_unmet
+from testbed.core.text import split_lines
 from testbed.errors import KconfigError
 from testbed.host.held import Holder, Outcome
 from testbed.host.job import Job
@@ -136,13 +137,11 @@ class Workshop:
     def _describe_failure(
         self, job: Job, clock: "_Clock", log: Path, *, outcome: Outcome, stage: str
     ) -> BuildFailure:
-        first = find_first_error(log.read_text(encoding="utf-8", errors="replace").splitlines())
-        if first is not None:
-            first = replace(first, file=first.file.removeprefix(f"{self._worktree.src}/"))
+        first = find_first_error(split_lines(log.read_bytes()), tree=str(self._worktree.src))
         return BuildFailure(
             **asdict(job.identity),
             stage=stage,
-            error=_format_error(first, outcome),
+            error=str(first) if first else _find_last_words(outcome),
             first_error=first,
             log=log,
             build_seconds=clock.seconds,
@@ -172,8 +171,6 @@ class _Clock:
         return round(time.monotonic() - self._began, 3)
 
 
-def _format_error(first: BuildError | None, outcome: Outcome) -> str:
-    if first is not None:
-        return f"{first.file}:{first.line}: {first.message}"
+def _find_last_words(outcome: Outcome) -> str:
     lines = [line for line in outcome.tail if line.strip()]
     return lines[-1].strip() if lines else f"make ended with status {outcome.returncode}"

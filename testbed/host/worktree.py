@@ -22,6 +22,7 @@ from testbed.errors import InfraError, SeriesError
 from testbed.host.git import GIT
 from testbed.host.held import Holder
 from testbed.host.mirror import sync_mirror
+from testbed.host.proc import find_tool
 from testbed.host.source import Source, Tarball
 from testbed.host.store import discard, sweep, write_atomically
 
@@ -156,6 +157,7 @@ class Worktree:
         discard(self._journal)
 
     def _apply(self, patch: Patch, series: Series, *, release: str) -> None:
+        find_tool("git")
         file = self._journal / "patch"
         file.write_bytes(patch.text.encode("utf-8", "surrogateescape"))
         self._check_names(patch, file)

@@ -24,6 +24,7 @@ from testbed.host.builder import Kernel
 from testbed.host.cells import CellJob, CellOutcome, run_cells
 from testbed.host.facts import read_available_mib
 from testbed.host.guest_image import build_guest_image
+from testbed.host.harness import choose_harness
 from testbed.host.run_dir import JUNIT_FILE, RECORD_FILE, REPORT_FILE, RunDir
 from testbed.host.store import Store
 from testbed.pipeline.kernels import BuiltKernel, build_kernels, load_stack
@@ -102,7 +103,8 @@ def _test(
     if len(kernels) < len(built):
         return _NOT_BOOTED, ()
     base = kernels[0][1]
-    image = build_guest_image(store, base.harness_dir, say=observer.say)
+    harness = choose_harness(store, base.harness_dir, say=observer.say)
+    image = build_guest_image(store, harness, say=observer.say)
     probe_dir = run_dir.path / "probe"
     accel = choose_accel(store, base.image, image, log_dir=probe_dir, say=observer.say)
     observer.say(f"accelerator: {accel.name} ({accel.reason})")

@@ -11,7 +11,7 @@ from testbed.host.accel import choose_accel
 from testbed.host.builder import BuildFailure, Kernel
 from testbed.host.cells import CellJob, build_pytest_argv
 from testbed.host.guest_image import GuestImage, build_guest_image
-from testbed.host.harness import find_harness
+from testbed.host.harness import choose_harness, find_harness
 from testbed.host.store import Store
 from testbed.host.vm import BootFailure, BootRequest, Vm, boot
 from testbed.pipeline.kernels import build_kernels, load_stack
@@ -39,7 +39,8 @@ def build_all(plan: Plan, *, tree: Path | None, store: Store, observer: Observer
     ]
     if len(kernels) < len(built):
         return Artifacts(paths=tuple(paths), exit_code=_KERNEL_FAILED)
-    image = build_guest_image(store, kernels[0][1].harness_dir, say=observer.say)
+    harness = choose_harness(store, kernels[0][1].harness_dir, say=observer.say)
+    image = build_guest_image(store, harness, say=observer.say)
     return Artifacts(paths=(*paths, ("guest image", image.folder)), exit_code=0)
 
 
@@ -59,7 +60,8 @@ def boot_guest(
         newest = built[-1].outcome
         if isinstance(newest, BuildFailure):
             raise UserError(f"nothing to boot: the kernel does not build: {newest.error}")
-        kernel, harness = newest.image, newest.harness_dir
+        kernel = newest.image
+        harness = choose_harness(store, newest.harness_dir, say=observer.say)
     else:
         harness = find_harness(store, plan.source)
     image = build_guest_image(store, harness, say=observer.say)

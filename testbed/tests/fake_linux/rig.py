@@ -138,7 +138,10 @@ def fingerprint(folder: Path) -> dict[str, tuple[str, int, int, int]]:
     found = {}
     for path in sorted(folder.rglob("*")):
         info = path.lstat()
-        content = "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
+        if path.is_symlink():
+            content = str(path.readlink())
+        else:
+            content = "" if path.is_dir() else hashlib.sha256(path.read_bytes()).hexdigest()
         times = (0, 0) if path.is_dir() else (info.st_mtime_ns, info.st_ino)
         found[str(path.relative_to(folder))] = (content, info.st_mode, *times)
     return found
