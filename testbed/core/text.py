@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 _REPLACEMENT: Final = "\N{REPLACEMENT CHARACTER}"
-_ELLIPSIS: Final = " ... "
+_ELLIPSIS: Final = "…"
 
 # ECMA-48, 5th edition: 5.4 control sequences (CSI), 5.6 control strings (OSC, DCS, SOS, PM, APC;
 # xterm ends an OSC with BEL too), and the other two- and three-character escapes of ECMA-35.
@@ -27,14 +27,18 @@ _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _UNENCODABLE: Final = re.compile("[\ud800-\udfff\ufffe\uffff]")
 
 
+def strip_escapes(text: str) -> str:
+    """Return ``text`` without terminal escape sequences."""
+    return _ESCAPES.sub("", text)
+
+
 def clean(text: str) -> str:
     """Return ``text`` without escape sequences and control characters other than tab and newline.
 
     Lone surrogates (what ``errors="surrogateescape"`` leaves of bytes that are no UTF-8) become
     U+FFFD, so that the result can be encoded and can be put into XML.
     """
-    text = _ESCAPES.sub("", text)
-    text = _CONTROLS.sub("", text)
+    text = _CONTROLS.sub("", strip_escapes(text))
     return _UNENCODABLE.sub(_REPLACEMENT, text)
 
 
@@ -50,14 +54,11 @@ def split_lines(data: bytes) -> tuple[str, ...]:
 
 
 def shorten_middle(text: str, *, width: int) -> str:
-    """Return ``text`` with its middle left out where it has more than ``width`` characters.
-
-    The result has at most ``width`` characters: paths and messages say most at their two ends.
-    """
+    """Return ``text`` in at most ``width`` characters; the middle goes, the end says more."""
     if len(text) <= width:
         return text
-    kept = width - len(_ELLIPSIS)
-    if kept < 2:  # noqa: PLR2004 - room for one character on each side
-        return text[: max(width, 0)]
-    head = (kept + 1) // 2
-    return text[:head] + _ELLIPSIS + text[len(text) - (kept - head) :]
+    if width <= len(_ELLIPSIS):
+        return _ELLIPSIS[: max(width, 0)]
+    head = (width - len(_ELLIPSIS)) // 3
+    tail = width - len(_ELLIPSIS) - head
+    return f"{text[:head]}{_ELLIPSIS}{text[len(text) - tail :]}"

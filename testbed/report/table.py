@@ -19,6 +19,7 @@ from rich.text import Text
 
 from testbed.core.record import ChangeKind, RunRecord
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
+from testbed.core.text import shorten_middle
 from testbed.report.text import (
     clean_text,
     clip_lines,
@@ -27,7 +28,6 @@ from testbed.report.text import (
     describe_counts,
     format_seconds,
     join_line,
-    shorten_middle,
 )
 from testbed.report.view import (
     Finding,
@@ -66,7 +66,7 @@ class _Shortened:
         return Measurement(min(_ID_MIN_WIDTH, width), width).with_maximum(options.max_width)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        shown = shorten_middle(self.text, options.max_width)
+        shown = shorten_middle(self.text, width=options.max_width)
         yield Text(shown, no_wrap=True, overflow="ellipsis")
 
 

@@ -10,27 +10,20 @@ from collections.abc import Iterable
 from typing import Final
 
 from testbed.core.result import NodeCount
+from testbed.core.text import strip_escapes
 
-# ECMA-48 escape sequences: CSI; the strings (OSC, DCS, SOS, PM, APC) where they end in the same
-# line, so that an open one hides nothing; the short ones. No part can match what starts another.
-_ESCAPES: Final = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f\n]*(?:\x07|\x1b\\|\x9c)"
-    r"|\x1b[ -/]*[0-~]?"
-)
 # C0 and C1 controls, marks that reorder text (Unicode TR9), lone surrogates, noncharacters.
 _UNSEEN: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 _NEWLINES: Final = re.compile(r"\r+\n?")
-_ELLIPSIS: Final = "…"
 _WHOLE_FROM: Final = 1000
 _MINUTE_S: Final = 60
 
 
 def clean_text(text: str) -> str:
     """Drop escape sequences; put U+FFFD for what else is not to be shown; keep tab and newline."""
-    return _UNSEEN.sub("\ufffd", _NEWLINES.sub("\n", _ESCAPES.sub("", text)))
+    return _UNSEEN.sub("\ufffd", _NEWLINES.sub("\n", strip_escapes(text)))
 
 
 def clip_text(text: str, limit: int) -> str:
@@ -57,17 +50,6 @@ def tail_lines(text: str, limit: int) -> str:
 def join_line(text: str) -> str:
     """Return ``text`` as one line, with single blanks."""
     return " ".join(text.split())
-
-
-def shorten_middle(text: str, width: int) -> str:
-    """Return ``text`` in at most ``width`` characters; the middle goes, the end says more."""
-    if len(text) <= width:
-        return text
-    if width <= len(_ELLIPSIS):
-        return _ELLIPSIS[:width]
-    head = (width - len(_ELLIPSIS)) // 3
-    tail = width - len(_ELLIPSIS) - head
-    return f"{text[:head]}{_ELLIPSIS}{text[len(text) - tail :]}"
 
 
 def describe_node(node: int) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from testbed.tests.fake_linux.rig import BASE, NO_SPACE_NEEDED
 
 def main() -> None:
     """Build what argv[1], JSON, asks for; the last line is ``report:`` and JSON."""
+    # As the command line does it: a job that a shell starts in the background ignores SIGINT.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     asked: dict[str, Any] = json.loads(sys.argv[1])
     cache = Path(asked["cache"])
 

@@ -7,6 +7,7 @@ from rich.console import Console, RenderableType
 
 from testbed.core.record import Role, RunRecord
 from testbed.core.result import Metric, NodeCount, Verdict
+from testbed.core.text import shorten_middle
 from testbed.report.table import render_details, render_summary
 from testbed.report.text import (
     clean_text,
@@ -15,7 +16,6 @@ from testbed.report.text import (
     describe_counts,
     format_number,
     format_seconds,
-    shorten_middle,
     tail_lines,
 )
 from testbed.report.view import list_metrics, shared_folder
@@ -261,7 +261,7 @@ def test_colour_is_for_terminals() -> None:
         ("\x1b]0;open\nnext line", "0;open\nnext line"),
         ("\x1bPq#0\x1b\\sixel", "sixel"),
         ("\x1b(Bcharset\x1bc", "charset"),
-        ("a\x1b", "a"),
+        ("a\x1b", "a\ufffd"),
         ("a\r\nb\rc", "a\nb\nc"),
         ("tab\tkept", "tab\tkept"),
         ("\x00\x08\x7f", "\ufffd\ufffd\ufffd"),
@@ -297,7 +297,7 @@ def test_cleaned_text_is_clean() -> None:
     ],
 )
 def test_the_middle_is_what_goes(text: str, width: int, shortened: str) -> None:
-    assert shorten_middle(text, width) == shortened
+    assert shorten_middle(text, width=width) == shortened
 
 
 def test_text_is_clipped_to_its_ends() -> None:
