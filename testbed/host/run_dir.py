@@ -1,5 +1,6 @@
 """The folder of a run: where its record, report and logs go."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,7 +60,8 @@ class RunDir:
             fresh.write_text(text, encoding="utf-8", errors="replace")
             fresh.replace(target)
         except OSError as err:
-            fresh.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                fresh.unlink()
             raise InfraError(f"{target}: cannot be written: {err.strerror}") from err
 
     def read(self, name: str) -> str:
