@@ -60,6 +60,7 @@ class Guest:
                 "allow_agent": False,
                 "banner_timeout": _CONNECT_TIMEOUT_S,
                 "auth_timeout": _CONNECT_TIMEOUT_S,
+                "channel_timeout": _CONNECT_TIMEOUT_S,
             },
         )
         client = self._connection.client

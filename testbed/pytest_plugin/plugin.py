@@ -25,12 +25,14 @@ from testbed.host.guest_image import load_guest_image
 from testbed.host.hotplug import Hotplug
 from testbed.host.vm import Vm
 from testbed.pytest_plugin.cell import BOOT_TEST, Cell, CellConfig, EventSink, KernelCrashedError
+from testbed.pytest_plugin.deadline import limit_seconds
 from testbed.pytest_plugin.evidence import Evidence, Reporter
 from testbed.pytest_plugin.items import CaseFailedError, CTestCase, CTestFile
 from testbed.pytest_plugin.judge import Ending, judge_exception
 from testbed.pytest_plugin.stash import CELL_KEY, EVIDENCE_KEY, NEEDS_KEY, SECONDS_KEY
 
 _ENDING_KEY: Final = pytest.StashKey[Ending]()
+_GRACE_S: Final = 10.0  # a C case that overruns is told by the command's own deadline first
 _HARMLESS: Final = frozenset({Verdict.PASSED, Verdict.SKIPPED})
 
 _OPTIONS: Final = (
@@ -217,9 +219,10 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     if cell is None:
         return (yield)
     try:
-        yield
-        if not isinstance(item, CTestCase) and cell.running_vm is not None:
-            _check_taint(cell)
+        with limit_seconds(item.stash[NEEDS_KEY].timeout_s + _GRACE_S):
+            yield
+            if not isinstance(item, CTestCase) and cell.running_vm is not None:
+                _check_taint(cell)
     except GuestTimeoutError:
         if cell.running_vm is not None:
             cell.running_vm.dump_state()
