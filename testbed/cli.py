@@ -107,6 +107,7 @@ def run(  # noqa: PLR0913 - one argument an option
         command=_tell_command(),
         runs_dir=runs_dir.absolute(),
         tree=tree,
+        is_narrowed=bool(topologies),
     )
     with LiveView(console) as view:
         record, folder = full_run.run(request, store=_open_store(view), observer=view)

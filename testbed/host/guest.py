@@ -81,6 +81,7 @@ class Guest:
         Raises :class:`GuestCommandError` on a non-zero status unless ``check`` is False,
         :class:`GuestTimeoutError` past ``timeout_s``, :class:`GuestLostError` when SSH breaks.
         """
+        began = time.monotonic()
         try:
             done = self._connection.run(
                 command, hide=True, warn=True, timeout=timeout_s, in_stream=False
@@ -92,9 +93,12 @@ class Guest:
         result = GuestResult(
             command=command, stdout=done.stdout, stderr=done.stderr, status=done.return_code
         )
-        # paramiko has no status of a command that died of a signal, nor of one whose guest died.
+        # paramiko has no status of a command that died of a signal, of one whose guest died, and of
+        # one that invoke ended at its time-out, which invoke itself does not always notice.
         if result.status == _NO_STATUS and not self._connection.is_connected:
             raise GuestLostError(f"the guest went away during {command!r}")
+        if result.status == _NO_STATUS and time.monotonic() - began >= timeout_s:
+            raise GuestTimeoutError(f"no end of {command!r} after {timeout_s:g} s")
         if check and result.status != 0:
             raise GuestCommandError(result)
         return result

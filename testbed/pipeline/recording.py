@@ -10,9 +10,9 @@ from testbed.core.assemble import (
     collect_results,
     fail_unhosted,
     find_boot_crash,
-    find_unhosted,
     root_logs,
 )
+from testbed.core.events import NotApplicable
 from testbed.core.plan import Plan
 from testbed.core.record import CellRecord, HostFacts, KernelRecord, Role
 from testbed.core.result import LogFile, TestResult
@@ -38,14 +38,18 @@ def name_cell(role: Role, topology: str) -> str:
 
 
 def make_cells(
-    plan: Plan, built: Sequence[BuiltKernel], outcomes: Sequence[CellOutcome]
+    plan: Plan,
+    built: Sequence[BuiltKernel],
+    outcomes: Sequence[CellOutcome],
+    *,
+    unhosted: Sequence[NotApplicable],
 ) -> tuple[CellRecord, ...]:
     """Return the cells of the record; a kernel that does not build has cells without tests.
 
-    A test that no topology of the plan can host fails on the first cell of every kernel.
+    The tests in ``unhosted`` fail on the first cell of every kernel.
     """
     by_name = {outcome.job.name: outcome for outcome in outcomes}
-    unhosted = tuple(fail_unhosted(entry) for entry in find_unhosted([o.events for o in outcomes]))
+    failures = tuple(fail_unhosted(entry) for entry in unhosted)
     first = plan.topologies[0]
     return tuple(
         _make_cell(
@@ -53,7 +57,7 @@ def make_cells(
             topology=topology,
             kernel=_describe_kernel(one),
             outcome=by_name.get(name_cell(one.role, topology)),
-            unhosted=unhosted if topology == first else (),
+            unhosted=failures if topology == first else (),
         )
         for one in built
         for topology in plan.topologies

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from testbed import __version__
+from testbed.core.assemble import find_unhosted
 from testbed.core.compare import compare_cells
 from testbed.core.exit_code import decide_exit
 from testbed.core.junit import merge_junit
@@ -39,13 +40,18 @@ _NOT_BOOTED: Final = Accel(name="none", reason="nothing was booted")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRequest:
-    """What to run; ``command`` is how the user put it, ``tree`` a kernel tree of their own."""
+    """What to run; ``command`` is how the user put it, ``tree`` a kernel tree of their own.
+
+    ``is_narrowed`` says that the user took some of the plan's topologies: then a test that none of
+    them can host was not asked for.
+    """
 
     plan: Plan
     plan_name: str
     command: tuple[str, ...]
     runs_dir: Path
     tree: Path | None = None
+    is_narrowed: bool = False
 
 
 def run(request: RunRequest, *, store: Store, observer: Observer) -> tuple[RunRecord, Path]:
@@ -65,7 +71,8 @@ def run(request: RunRequest, *, store: Store, observer: Observer) -> tuple[RunRe
     accel, outcomes = _test(
         plan, built, topologies, run_dir=run_dir, store=store, observer=observer
     )
-    cells = make_cells(plan, built, outcomes)
+    unhosted = () if request.is_narrowed else find_unhosted([one.events for one in outcomes])
+    cells = make_cells(plan, built, outcomes, unhosted=unhosted)
     comparison = compare_cells(
         [cell for cell in cells if cell.kernel.role is Role.BASE],
         [cell for cell in cells if cell.kernel.role is Role.PATCHED],

@@ -116,6 +116,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     return CTestFile.from_parent(parent, path=file_path)
 
 
+@pytest.hookimpl(trylast=True)  # after -k and -m, whose choice is not to be called lost
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Drop what this topology cannot host; say what will run."""
     cell = config.stash.get(CELL_KEY, None)

@@ -90,6 +90,15 @@ def test_the_tests_of_the_series_ran_on_the_patched_kernel_alone(record: RunReco
 
 def test_a_second_run_compiles_nothing(quick: tuple[Path, proc.Completed], tmp_path: Path) -> None:
     _, again = run_testbed(tmp_path, "-k", FEW)
+    assert again.exit_code == 0, again.exit_reason
+    ran = {test.id.rpartition(".")[2] for cell in again.cells for test in cell.tests}
+    assert ran == {"boot", "one_to_one", "move", "move_part", "move_what_is_misplaced"} | {
+        "move_skips_mapped_twice",
+        "move_some_mapped_twice",
+        "move_all_mapped_twice",
+        "move_all_needs_sys_nice",
+        "status_of_each_page",
+    }
     assert [cell.kernel.compiled_files for cell in again.cells] == [0] * 4
     assert all(cell.kernel.is_cached for cell in again.cells)
 
@@ -97,6 +106,7 @@ def test_a_second_run_compiles_nothing(quick: tuple[Path, proc.Completed], tmp_p
 def test_wrong_node_regresses_and_shows_both_placements(tmp_path: Path) -> None:
     done, record = run_testbed(tmp_path, "--series", "patches/selfcheck/wrong-node", "-k", FEW)
     assert done.returncode == 1, done.output
+    assert changes(record, ChangeKind.LOST) == set()
     regressed = changes(record, ChangeKind.REGRESSED)
     assert {name.split("::")[0] for name in regressed} >= {
         "mempolicy/mbind.c",
