@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 import paramiko
 from fabric import Config, Connection
-from invoke.exceptions import CommandTimedOut
+from invoke.exceptions import CommandTimedOut, UnexpectedExit
 
 from testbed.errors import GuestLostError
 from testbed.host.keys import Keys
@@ -123,7 +123,10 @@ class Guest:
 
     def open_shell(self) -> int:
         """Hand the terminal to a login shell of the guest until it ends; its status."""
-        return int(self._connection.shell().return_code)
+        try:
+            return int(self._connection.shell().return_code)
+        except UnexpectedExit as err:  # Fabric's word for a status other than 0
+            return int(err.result.return_code)
 
     def close(self) -> None:
         """Close the connection."""

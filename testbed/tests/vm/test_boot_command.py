@@ -1,0 +1,41 @@
+"""`testbed boot` on a terminal of its own, typed into as a user would."""
+
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from testbed.host.builder import Kernel
+
+DEADLINE_S = 90
+
+
+def read_until(fd: int, wanted: bytes) -> bytes:
+    """Return what comes up to ``wanted``; fail when it does not come."""
+    said = b""
+    deadline = time.monotonic() + DEADLINE_S
+    while wanted not in said:
+        ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+        assert ready, f"{wanted!r} did not come: {said!r}"
+        said += os.read(fd, 1 << 16)
+    return said
+
+
+def test_a_shell_in_the_guest_on_the_terminal(kernel: Kernel, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    argv = ["setsid", "--ctty", "--wait", sys.executable, "-m", "testbed", "boot"]
+    argv += ["-t", "three-nodes-hotplug", "--kernel", str(kernel.image)]
+    with subprocess.Popen(
+        argv, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        read_until(ours, b"root shell in the guest")
+        read_until(ours, b"# ")
+        os.write(ours, b"echo nodes $(cat /sys/devices/system/node/has_memory) end\n")
+        read_until(ours, b"nodes 0-2 end")
+        os.write(ours, b"exit 7\n")
+        assert process.wait(DEADLINE_S) == 7
+    os.close(ours)
