@@ -134,12 +134,7 @@ def boot(request: BootRequest) -> Vm | BootFailure:
         initrd = add_keys(request.initrd, keys, folder)
         vm = _start(request, initrd)
         try:
-            failure = _await_ready(vm, request)
-            if failure is None:
-                try:
-                    vm.connect(keys)
-                except GuestLostError as err:
-                    failure = _describe_failure(vm, reason=str(err))
+            failure = _await_ready(vm, request) or _connect(vm, keys)
         except BaseException:
             vm.close()
             raise
@@ -219,6 +214,14 @@ def _await_ready(vm: Vm, request: BootRequest) -> BootFailure | None:
     if vm.console.is_closed:
         return _describe_failure(vm, reason="the guest ended during boot")
     return _describe_failure(vm, reason=f"no answer from the guest after {timeout_s:g} s")
+
+
+def _connect(vm: Vm, keys: Keys) -> BootFailure | None:
+    try:
+        vm.connect(keys)
+    except GuestLostError as err:
+        return _describe_failure(vm, reason=str(err))
+    return None
 
 
 def _describe_failure(vm: Vm, *, reason: str) -> BootFailure:
