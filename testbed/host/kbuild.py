@@ -151,6 +151,8 @@ def _list_environment(cache_root: Path) -> tuple[str, ...]:
     values = {
         **kept,
         "CCACHE_DIR": str(cache_root / "ccache"),
+        # Without it every miss is preprocessed first: 34 s instead of 26 s for all of mm/, 6.12.
+        "CCACHE_DEPEND": "1",
         **ccache,
         "CCACHE_NOHARDLINK": "1",  # objtool writes into the objects
         **_SAME_EVERYWHERE,
