@@ -13,6 +13,8 @@ _BYTES_PER_MIB: Final = 1 << 20
 # ACPI 6.5, 6.3.5 (_OST): 0 is success, 1 failure; of an ejection 0x80 to 0x83 say why it will not
 # happen, and 0x84 that it goes on.
 _OST_SUCCESS: Final = 0
+_OST_PLUG: Final = 1  # the source is the notification: device check
+_OST_EJECT: Final = 3  # eject request
 _OST_REFUSALS: Final = frozenset({1, 0x80, 0x81, 0x82, 0x83})
 _REMOVAL_ENDS: Final = ("DEVICE_DELETED", "MEM_UNPLUG_ERROR", "DEVICE_UNPLUG_GUEST_ERROR")
 
@@ -125,7 +127,7 @@ class Hotplug:
 
 def is_plug_end(event: QmpEvent, device: str) -> bool:
     """Whether ``event`` is the guest's word on the plugging of ``device``."""
-    return _read_ost_status(event, device) is not None
+    return _read_ost_status(event, device, source=_OST_PLUG) is not None
 
 
 def is_removal_end(event: QmpEvent, device: str) -> bool:
@@ -135,10 +137,15 @@ def is_removal_end(event: QmpEvent, device: str) -> bool:
     """
     if event.name in _REMOVAL_ENDS:
         return event.data.get("device") == device
-    return _read_ost_status(event, device) in _OST_REFUSALS
+    return _read_ost_status(event, device, source=_OST_EJECT) in _OST_REFUSALS
 
 
-def _read_ost_status(event: QmpEvent, device: str) -> int | None:
-    """Return the ACPI status that the guest gave for ``device``; None in other events."""
+def _read_ost_status(event: QmpEvent, device: str, *, source: int) -> int | None:
+    """Return the ACPI status that the guest gave for ``device``; None in other events.
+
+    The ``source`` tells the word on a plug from a late one on the removal of the DIMM that was in
+    the same slot before: QEMU names the device that is in the slot now.
+    """
     info = event.data.get("info", {}) if event.name == "ACPI_DEVICE_OST" else {}
-    return int(info["status"]) if info.get("device") == device else None
+    is_meant = info.get("device") == device and info.get("source") == source
+    return int(info["status"]) if is_meant else None

@@ -6,8 +6,9 @@ from testbed.host.hotplug import is_plug_end, is_removal_end
 from testbed.host.qmp import QmpEvent
 
 
-def ost(device: str, status: int) -> QmpEvent:
-    return QmpEvent(name="ACPI_DEVICE_OST", data={"info": {"device": device, "status": status}})
+def ost(device: str, status: int, *, source: int = 3) -> QmpEvent:
+    info = {"device": device, "status": status, "source": source}
+    return QmpEvent(name="ACPI_DEVICE_OST", data={"info": info})
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,12 @@ def test_a_removal_ends_with_the_device_or_with_a_refusal(event: QmpEvent, *, en
 
 
 def test_a_plug_ends_with_the_guests_word_on_it() -> None:
-    assert is_plug_end(ost("dimm1", 0), "dimm1")
-    assert is_plug_end(ost("dimm1", 1), "dimm1")
-    assert not is_plug_end(ost("dimm2", 0), "dimm1")
+    assert is_plug_end(ost("dimm1", 0, source=1), "dimm1")
+    assert is_plug_end(ost("dimm1", 1, source=1), "dimm1")
+    assert not is_plug_end(ost("dimm2", 0, source=1), "dimm1")
     assert not is_plug_end(QmpEvent(name="DEVICE_DELETED", data={"device": "dimm1"}), "dimm1")
+
+
+def test_a_late_word_on_the_removal_before_does_not_end_a_plug() -> None:
+    assert not is_plug_end(ost("dimm1", 0, source=3), "dimm1")
+    assert not is_removal_end(ost("dimm1", 1, source=1), "dimm1")
