@@ -95,6 +95,10 @@ class Hotplug:
             raise AssertionError(f"no answer to the removal of {dimm.id} within {timeout_s:g} s")
         if event.name != "DEVICE_DELETED":
             return Removal(is_removed=False, reason=f"{event.name}: {dict(event.data)}")
+        # The guest's last word comes after the device has gone, hence without its name. A DIMM
+        # that is plugged before it meets a slot that the guest has not done with, and is lost.
+        if qmp.wait_event(is_eject_end, since=mark, timeout_s=timeout_s) is None:
+            raise AssertionError(f"the guest did not finish the removal of {dimm.id}")
         qmp.execute("object-del", id=f"{dimm.id}-memory")
         self._plugged.remove(dimm)
         return Removal(is_removed=True)
@@ -138,6 +142,12 @@ def is_removal_end(event: QmpEvent, device: str) -> bool:
     if event.name in _REMOVAL_ENDS:
         return event.data.get("device") == device
     return _read_ost_status(event, device, source=_OST_EJECT) in _OST_REFUSALS
+
+
+def is_eject_end(event: QmpEvent) -> bool:
+    """Whether ``event`` is the guest's word that an ejection is done."""
+    info = event.data.get("info", {}) if event.name == "ACPI_DEVICE_OST" else {}
+    return info.get("source") == _OST_EJECT and info.get("status") == _OST_SUCCESS
 
 
 def _read_ost_status(event: QmpEvent, device: str, *, source: int) -> int | None:

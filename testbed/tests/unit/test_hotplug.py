@@ -2,7 +2,7 @@
 
 import pytest
 
-from testbed.host.hotplug import is_plug_end, is_removal_end
+from testbed.host.hotplug import is_eject_end, is_plug_end, is_removal_end
 from testbed.host.qmp import QmpEvent
 
 
@@ -40,3 +40,11 @@ def test_a_plug_ends_with_the_guests_word_on_it() -> None:
 def test_a_late_word_on_the_removal_before_does_not_end_a_plug() -> None:
     assert not is_plug_end(ost("dimm1", 0, source=3), "dimm1")
     assert not is_removal_end(ost("dimm1", 1, source=1), "dimm1")
+
+
+def test_an_ejection_is_done_with_its_success_alone() -> None:
+    done = {"source": 3, "status": 0, "slot": "0", "slot-type": "DIMM"}
+    assert is_eject_end(QmpEvent(name="ACPI_DEVICE_OST", data={"info": done}))
+    assert not is_eject_end(ost("dimm1", 0x84))
+    assert not is_eject_end(ost("dimm1", 0, source=1))
+    assert not is_eject_end(QmpEvent(name="DEVICE_DELETED", data={"device": "dimm1"}))
