@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from testbed.core.numa_argv import build_numa_argv
 from testbed.core.topology import Topology
 
 QEMU: Final = "qemu-system-x86_64"
@@ -56,8 +57,7 @@ def build_argv(machine: Machine) -> tuple[str, ...]:
         *("-cpu", _CPU[machine.accel]),
         *("-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
         *("-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"),
-        *_memory(topology),
-        *_nodes(topology),
+        *build_numa_argv(topology),
         *("-chardev", f"socket,id=console,fd={machine.console_fd}", "-serial", "chardev:console"),
         *("-chardev", f"socket,id=qmp,fd={machine.qmp_fd}", "-mon", "chardev=qmp,mode=control"),
         *("-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22"),
@@ -67,31 +67,3 @@ def build_argv(machine: Machine) -> tuple[str, ...]:
         *("-kernel", machine.kernel, "-initrd", machine.initrd),
         *("-append", " ".join((*BASE_CMDLINE, *topology.cmdline, *machine.cmdline))),
     )
-
-
-def _memory(topology: Topology) -> tuple[str, ...]:
-    size = f"size={topology.boot_memory_mib}M"
-    if topology.hotplug:
-        size += f",slots={topology.hotplug.slots},maxmem={topology.hotplug.max_memory_mib}M"
-    # A socket a CPU: CPUs of one socket share a cache, and the kernel warns (topology_sane() in
-    # arch/x86/kernel/smpboot.c, 6.12) when such CPUs lie on different nodes.
-    cpus = topology.cpus
-    return ("-m", size, "-smp", f"{cpus},sockets={cpus},cores=1,threads=1")
-
-
-def _nodes(topology: Topology) -> tuple[str, ...]:
-    argv: list[str] = []
-    first_cpu = 0
-    for number, node in enumerate(topology.nodes):
-        option = f"node,nodeid={number}"
-        if node.cpus:
-            option += f",cpus={first_cpu}-{first_cpu + node.cpus - 1}"
-            first_cpu += node.cpus
-        if node.memory_mib:
-            argv += ["-object", f"memory-backend-ram,id=mem{number},size={node.memory_mib}M"]
-            option += f",memdev=mem{number}"
-        argv += ["-numa", option]
-    for source, row in enumerate(topology.distances):
-        for target, distance in enumerate(row):
-            argv += ["-numa", f"dist,src={source},dst={target},val={distance}"]
-    return tuple(argv)
