@@ -1,0 +1,219 @@
+"""The machine room: boot, save, restore, connect, run, and many at once."""
+
+import dataclasses
+import os
+import re
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import click
+
+from ci.bench_row import Row
+from ci.bench_scratch import Quiet, make_kernel, open_scratch, open_store, require
+from testbed.core.qemu_argv import Machine, build_argv
+from testbed.core.topology import parse_topology
+from testbed.host import catalog, proc
+from testbed.host.accel import choose_accel
+from testbed.host.boot import BootFailure, boot
+from testbed.host.cells import CellJob, build_pytest_argv
+from testbed.host.port import READY
+from testbed.host.qemu import BootRequest
+from testbed.host.snapshot import SavedState, Snapshots, save
+from testbed.host.store import discard
+
+_ROUNDS: Final = 11
+_BOOTS: Final = 5
+_OVERHEAD_LIMIT: Final = 1.10
+_RESTORE_LIMIT_S: Final = 0.6
+_RESTORE_RATIO: Final = 0.2
+_STATE_LIMIT_MB: Final = 80.0
+_SPEEDUP: Final = 0.85
+_WORKERS: Final = (1, 2, 3, 4)
+_ONE_GIB: Final = "nodes:\n- {cpus: 1, memory_mib: 512}\n- {cpus: 1, memory_mib: 512}\n"
+_SUITE: Final = ("mempolicy", "migrate", "cpuset")
+
+
+def bench_vm() -> tuple[Row, ...]:
+    """Measure one guest of 1 GiB: each step beside a boot of QEMU alone, in turn."""
+    with open_scratch() as folder:
+        request = _make_request(folder)
+        snapshots = Snapshots(open_store(), request, parts={"bench": folder.name}, say=_tell)
+        state = snapshots.get()
+        if isinstance(state, BootFailure):
+            raise click.ClickException(f"the guest does not boot: {state.crash.title}")
+        bare = [_boot_bare(request) for _ in range(_BOOTS)]
+        boots, saves, sizes = zip(*(_boot_and_save(request) for _ in range(_BOOTS)), strict=True)
+        steps = [_use_restored(snapshots, state) for _ in range(_ROUNDS)]
+        discard(state.folder)  # it was made for this measurement alone
+    restores, firsts, runs, connects, ssh_runs = zip(*steps, strict=True)
+    reference = tuple(bare)
+    bare_name = "bare QEMU, to the guest's first word"
+    return (
+        Row(
+            name="boot",
+            what="boot, to an answered command",
+            samples=boots,
+            versus=bare_name,
+            reference=reference,
+            ratio_limit=_OVERHEAD_LIMIT,
+        ),
+        Row(
+            name="save", what="save the state", samples=saves, versus=bare_name, reference=reference
+        ),
+        Row(
+            name="state",
+            what="state of a 1 GiB guest",
+            samples=sizes,
+            unit="MB",
+            limit=_STATE_LIMIT_MB,
+        ),
+        Row(
+            name="restore",
+            what="restore, to an answered command",
+            samples=firsts,
+            versus=bare_name,
+            reference=reference,
+            limit=_RESTORE_LIMIT_S,
+            ratio_limit=_RESTORE_RATIO,
+        ),
+        Row(
+            name="restored",
+            what="restore alone, clock and entropy included",
+            samples=restores,
+            versus=bare_name,
+            reference=reference,
+        ),
+        Row(name="run", what="a command over the port", samples=runs),
+        Row(name="connect", what="SSH: keys, server, login", samples=connects),
+        Row(name="ssh", what="a command over SSH", samples=ssh_runs),
+    )
+
+
+def bench_parallel() -> tuple[Row, ...]:
+    """Measure the C tests of one cell with several workers, one after the other."""
+    with open_scratch() as folder:
+        request = _make_request(folder)
+        kernel, image = make_kernel(open_store())
+        job = CellJob(
+            name="bench",
+            folder=folder / "cell",
+            kernel=kernel.image,
+            kernel_config=kernel.config,
+            image=image,
+            topology="two-nodes",
+            accel=request.accel,
+            features=(),
+            tests=_SUITE,
+            select="",
+        )
+        _time_cell(job, folder)
+        times = {n: _time_cell(dataclasses.replace(job, workers=n), folder) for n in _WORKERS}
+    cores = os.cpu_count() or 1
+    return tuple(
+        Row(
+            name=f"workers-{n}",
+            what=f"the cell's C tests with {n} workers: throughput",
+            samples=(times[1] / seconds,),
+            versus="one worker",
+            reference=(1.0,),
+            unit="x",
+            ratio_limit=_SPEEDUP * n if 1 < n <= cores else None,
+            is_floor=True,
+        )
+        for n, seconds in times.items()
+    )
+
+
+def _make_request(folder: Path) -> BootRequest:
+    store = open_store()
+    kernel, image = make_kernel(store)
+    accel = choose_accel(store, kernel.image, image, log_dir=folder, say=_tell)
+    return BootRequest(
+        kernel=kernel.image,
+        initrd=image.initrd,
+        topology=parse_topology(_ONE_GIB, filename="bench", name="one-gib"),
+        accel=accel.name,
+        log_dir=folder,
+    )
+
+
+def _boot_and_save(request: BootRequest) -> tuple[float, float, float]:
+    """Return seconds to boot, seconds to save, and the size of the state in MB."""
+    began = time.monotonic()
+    vm = boot(request)
+    if isinstance(vm, BootFailure):
+        raise click.ClickException(f"the guest does not boot: {vm.crash.title}")
+    vm.run("true")
+    booted = time.monotonic()
+    path = request.log_dir / "state"
+    path.unlink(missing_ok=True)
+    save(vm.qmp, path)
+    saved = time.monotonic()
+    vm.close()
+    return booted - began, saved - booted, path.stat().st_size / 1e6
+
+
+def _use_restored(
+    snapshots: Snapshots, state: SavedState
+) -> tuple[float, float, float, float, float]:
+    """Return the seconds of the steps of a restored guest."""
+    began = time.monotonic()
+    vm = snapshots.restore(state, log_name="restored")
+    restored = time.monotonic() - began
+    run = _time(lambda: vm.run("true"))
+    first = time.monotonic() - began
+    connect = _time(lambda: vm.guest)
+    ssh = _time(lambda: vm.guest.run("true"))
+    vm.close()
+    return restored, first, run, connect, ssh
+
+
+def _boot_bare(request: BootRequest) -> float:
+    """Start QEMU with the arguments that the testbed would use, and wait for the guest's word."""
+    port, port_theirs = socket.socketpair()
+    with port, port_theirs, Path(os.devnull).open("r+b") as null:
+        argv = build_argv(
+            Machine(
+                topology=request.topology,
+                kernel=str(request.kernel),
+                initrd=str(request.initrd),
+                accel=request.accel,
+                console_fd=null.fileno(),
+                qmp_fd=null.fileno(),
+                port_fd=port_theirs.fileno(),
+            )
+        )
+        bare = [re.sub(r"^socket,id=(console|qmp),fd=\d+$", r"null,id=\1", word) for word in argv]
+        began = time.monotonic()
+        process = proc.start(bare, pass_fds=(port_theirs.fileno(),))
+        port_theirs.close()
+        said = b""
+        while READY not in said:
+            chunk = port.recv(1 << 12)
+            require(bool(chunk), "bare QEMU ended")
+            said += chunk
+        seconds = time.monotonic() - began
+        proc.end(process, grace_s=0.0)
+    return seconds
+
+
+def _time_cell(job: CellJob, folder: Path) -> float:
+    """Return the seconds of pytest's whole run of ``job``."""
+    job = dataclasses.replace(job, folder=folder / f"cell-{time.monotonic_ns()}")
+    job.folder.mkdir()
+    done = proc.run(build_pytest_argv(job), cwd=catalog.guest_tests_dir(), check=False)
+    require(done.returncode == 0, f"the tests fail:\n{done.output}")
+    return done.seconds
+
+
+def _time(act: Callable[[], object]) -> float:
+    began = time.monotonic()
+    act()
+    return time.monotonic() - began
+
+
+def _tell(line: str) -> None:
+    Quiet().say(line)
