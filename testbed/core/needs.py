@@ -7,6 +7,7 @@ marker ``needs``. See CONTRIBUTING.md for the keys.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
@@ -39,11 +40,26 @@ DimmSlots = Annotated[int, Field(ge=0, le=256)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
+class Scope(StrEnum):
+    """Who has a guest: each test its own, or all tests of a file one, until one of them fails."""
+
+    TEST = "test"
+    FILE = "file"
+
+
+class Start(StrEnum):
+    """How a guest comes to be: restored from the state after a boot, or booted for the test."""
+
+    RESTORED = "restored"
+    COLD = "cold"
+
+
 class Needs(StrictModel):
     """The needs of one test.
 
     ``nodes`` have memory at boot; ``dimm_slots`` are empty; ``kconfig`` are options without
     ``CONFIG_``; ``features`` are what a patch series provides; ``timeout_s`` is seconds a case.
+    ``scope`` and ``start`` say which guest it gets.
     """
 
     nodes: Nodes = 1
@@ -51,6 +67,8 @@ class Needs(StrictModel):
     kconfig: tuple[Option, ...] = ()
     features: tuple[Feature, ...] = ()
     timeout_s: Seconds = 60.0
+    scope: Scope = Field(default=Scope.TEST, strict=False)
+    start: Start = Field(default=Start.RESTORED, strict=False)
 
 
 class _CaseNeeds(StrictModel):
@@ -61,6 +79,8 @@ class _CaseNeeds(StrictModel):
     kconfig: tuple[Option, ...] = ()
     features: tuple[Feature, ...] = ()
     timeout_s: Seconds | None = None
+    scope: Scope | None = Field(default=None, strict=False)
+    start: Start | None = Field(default=None, strict=False)
 
 
 class _Block(Needs):

@@ -15,7 +15,8 @@ from testbed.errors import InfraError
 from testbed.host import proc
 from testbed.host.guest_image import GuestImage
 from testbed.host.store import Store
-from testbed.host.vm import BootFailure, BootRequest, boot
+from testbed.host.boot import BootFailure, boot
+from testbed.host.qemu import BootRequest
 
 _KVM: Final = Path("/dev/kvm")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")

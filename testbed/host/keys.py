@@ -1,16 +1,15 @@
-"""SSH keys, made anew for every boot: they open this one guest and nothing else."""
+"""SSH keys, made anew for every guest: they open this one guest and are on no disk of the host."""
 
-import base64
 import io
+import struct
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Final
 
 import paramiko
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from testbed.errors import InfraError
-from testbed.host import proc
+_KIND: Final = b"ssh-ed25519"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -23,9 +22,9 @@ class Keys:
     authorized: str
 
 
-def make_keys(folder: Path) -> Keys:
-    """Make a host key and a client key (Ed25519). ``folder`` is private (0700) to the caller."""
-    client = Ed25519PrivateKey.generate()
+def make_keys() -> Keys:
+    """Make a host key and a client key (Ed25519)."""
+    host, client = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
     pem = client.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.OpenSSH,
@@ -34,16 +33,21 @@ def make_keys(folder: Path) -> Keys:
     authorized = client.public_key().public_bytes(
         serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
     )
-    host_file = folder / "host_key"
-    printed = proc.run(["dropbearkey", "-t", "ed25519", "-f", str(host_file)]).output
-    public = next((line for line in printed.splitlines() if line.startswith("ssh-ed25519 ")), None)
-    if public is None:
-        raise InfraError(f"dropbearkey printed no public key: {printed}")
-    host_key = host_file.read_bytes()
-    host_file.unlink()
     return Keys(
-        host_key=host_key,
-        host_public=paramiko.Ed25519Key(data=base64.b64decode(public.split()[1])),
+        host_key=_pack_for_dropbear(host),
+        host_public=paramiko.Ed25519Key(
+            data=_pack(_KIND) + _pack(host.public_key().public_bytes_raw())
+        ),
         client=paramiko.Ed25519Key.from_private_key(io.StringIO(pem)),
-        authorized=authorized.decode() + "\n",
+        authorized=authorized.decode(),
     )
+
+
+def _pack_for_dropbear(key: Ed25519PrivateKey) -> bytes:
+    """Return ``key`` as dropbearkey writes it (ed25519.c, dropbear 2022.83): seed, then public."""
+    return _pack(_KIND) + _pack(key.private_bytes_raw() + key.public_key().public_bytes_raw())
+
+
+def _pack(value: bytes) -> bytes:
+    """Return an SSH string (RFC 4251, 5): a length of 32 bits, then the bytes."""
+    return struct.pack(">I", len(value)) + value

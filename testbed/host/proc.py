@@ -20,6 +20,7 @@ from testbed.errors import CommandError, InfraError
 
 _TAIL_LINES: Final = 40
 _KILL_GRACE_S: Final = 5.0
+_NOBODY: Final = 65534  # the user and the group (Debian Policy, 9.2.2)
 
 # A testbed that dies between fork and prctl sends no signal: then the parent is another by now.
 _UNLESS_ORPHANED: Final = 'test "$PPID" = "$0" && exec "$@"'
@@ -60,13 +61,18 @@ def start(  # noqa: PLR0913 - the keywords are subprocess.Popen's
     stderr: int | IO[bytes] = subprocess.STDOUT,
     pass_fds: Sequence[int] = (),
     death_signal: str = "KILL",
+    groups: Sequence[int] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Start ``argv`` (argv[0] is looked up) in a group of its own.
 
     Call it from the main thread: PR_SET_PDEATHSIG fires when the *thread* that forked ends.
-    ``env`` is added to the environment. Raises :class:`InfraError` if a program is missing.
+    ``env`` is added to the environment. With ``groups``, what root starts runs as nobody with no
+    group but these. Raises :class:`InfraError` if a program is missing.
     """
-    guard = [str(find_tool("setpriv")), "--pdeathsig", death_signal, "--"]
+    guard = [str(find_tool("setpriv")), "--pdeathsig", death_signal]
+    if groups is not None and os.geteuid() == 0:
+        guard += _give_up_root(groups)
+    guard += ["--"]
     guard += [str(find_tool("sh")), "-c", _UNLESS_ORPHANED, str(os.getpid())]
     return subprocess.Popen(
         [*guard, str(find_tool(argv[0])), *argv[1:]],
@@ -80,9 +86,20 @@ def start(  # noqa: PLR0913 - the keywords are subprocess.Popen's
     )
 
 
+def _give_up_root(groups: Sequence[int]) -> list[str]:
+    """Return setpriv(1)'s options for a process that may do nothing but what anybody may."""
+    kept = ["--groups", ",".join(map(str, groups))] if groups else ["--clear-groups"]
+    nobody = [f"--reuid={_NOBODY}", f"--regid={_NOBODY}"]
+    return [*nobody, *kept, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"]
+
+
 def end(process: subprocess.Popen[bytes], *, grace_s: float = _KILL_GRACE_S) -> int:
-    """End the group of ``process``: SIGTERM, after ``grace_s`` seconds SIGKILL; its status."""
-    for sig, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, None)):
+    """End the group of ``process``: SIGTERM, after ``grace_s`` seconds SIGKILL; its status.
+
+    Without any grace it is killed at once.
+    """
+    stages = ((signal.SIGTERM, grace_s), (signal.SIGKILL, None))
+    for sig, wait_s in stages if grace_s else stages[1:]:
         if process.poll() is None:
             _signal_group(process, sig)
             try:

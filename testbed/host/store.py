@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from testbed.errors import InfraError
 
-KINDS: Final = ("kernels", "guest-images", "harness", "work", "facts", "ccache")
+KINDS: Final = ("kernels", "guest-images", "states", "harness", "work", "facts", "ccache")
 
 _HOW_TO_MAKE_ROOM: Final = (
     "`testbed clean` removes what it keeps, TESTBED_CACHE=DIR takes another disk"
@@ -68,6 +68,17 @@ class Store:
             with _held_folder(folder) as tmp:
                 yield tmp
                 _publish(tmp, folder / key)
+
+    def keep_newest(self, kind: str, count: int) -> None:
+        """Remove all but the ``count`` entries of ``kind`` that were dated last."""
+        dated = []
+        for path in (self.root / kind).iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another run was first
+                dated.append((path.stat().st_mtime_ns, path))
+        entries = [path for _, path in sorted(dated) if not path.name.startswith(_TMP)]
+        for entry in entries[: max(0, len(entries) - count)]:
+            with contextlib.suppress(FileNotFoundError):
+                discard(entry)
 
     def folder(self, kind: str, key: str) -> Path:
         """Return a folder to work in, made if need be. Hold its lock while you use it."""

@@ -13,7 +13,9 @@ from testbed.host.cells import CellJob, build_pytest_argv
 from testbed.host.guest_image import GuestImage, build_guest_image
 from testbed.host.harness import choose_harness, find_harness
 from testbed.host.store import Store
-from testbed.host.vm import BootFailure, BootRequest, Vm, boot
+from testbed.host.boot import BootFailure, boot
+from testbed.host.qemu import BootRequest
+from testbed.host.vm import Vm
 from testbed.pipeline.kernels import build_kernels, load_stack
 from testbed.pipeline.observer import Observer
 

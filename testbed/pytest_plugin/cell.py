@@ -1,25 +1,41 @@
-"""The cell under test: one kernel on one topology, and the guest that tests share.
+"""The cell under test: one kernel on one topology, and the guests that its tests get.
 
-A guest serves tests until one of them fails in it: what failed may have harmed it, so the next
-test gets a fresh one. A kernel that does not boot is not tried again.
+Every test gets a guest of its own, restored from the state that one boot was saved in, unless it
+asks for another: a cold boot, or one guest for all tests of its file. What a test does to its guest
+thus never reaches another test. A kernel that does not boot is not tried again.
 """
 
 import os
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from testbed.core.events import Booted, BootFailed, Event, Finished, dump_event
+from pydantic import TypeAdapter
+
+from testbed.core.events import (
+    BOOT_TEST,
+    Booted,
+    BootFailed,
+    Event,
+    Finished,
+    dump_event,
+)
+from testbed.core.needs import Start
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
 from testbed.core.topology import Topology
+from testbed.host.admission import Admission, open_admission
+from testbed.host.boot import BootFailure, boot
 from testbed.host.guest_image import GuestImage
-from testbed.host.vm import BootFailure, BootRequest, Vm, boot
+from testbed.host.qemu import BootRequest
+from testbed.host.snapshot import SavedState, Snapshots, StateUnusableError
+from testbed.host.store import Store, write_atomically
+from testbed.host.vm import Vm
 
-BOOT_TEST: Final = "boot"
-"""The id of the first test of every cell: that the kernel comes up without a splat."""
-
-_TAINTED: Final = "/proc/sys/kernel/tainted"
-_WARN_TAINT: Final = 1 << 9  # TAINT_WARN, include/linux/panic.h, 6.12
+_BOOT_LOG: Final = "vm-boot"
+_FAILURE_FILE: Final = "boot-failed.json"
+_CRASH: Final[TypeAdapter[Crash]] = TypeAdapter(Crash)
 
 
 class CellBootFailedError(Exception):
@@ -50,6 +66,7 @@ class CellConfig:
     image: GuestImage
     topology: Topology
     accel: str
+    qemu_version: str
     log_dir: Path
     features: frozenset[str] = frozenset()
     kconfig: frozenset[str] | None = None
@@ -57,41 +74,90 @@ class CellConfig:
 
 @dataclass(slots=True)
 class EventSink:
-    """Writes events to the cell's file and, for live progress, to an inherited descriptor."""
+    """Appends events to the cell's file; ``wake`` is a FIFO whose reader follows the file."""
 
     path: Path
-    fd: int | None = None
+    wake: Path | None = None
 
     def emit(self, event: Event) -> None:
         """Write ``event``; when this returns it survives a kill of the testbed."""
-        line = dump_event(event).encode()
-        with self.path.open("ab") as file:
-            file.write(line)
-        if self.fd is not None:
-            os.write(self.fd, line)
+        fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            os.write(fd, dump_event(event).encode())
+        finally:
+            os.close(fd)
+        if self.wake is not None:
+            self._knock(self.wake)
+
+    def _knock(self, wake: Path) -> None:
+        try:
+            fd = os.open(wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:  # nobody reads: the file has it all
+            return
+        try:
+            os.write(fd, b"\0")
+        except BlockingIOError:  # the reader has been woken often enough
+            pass
+        finally:
+            os.close(fd)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """The guest that a test asks for; tests of one ``owner`` share it."""
+
+    owner: str
+    log_name: str
+    start: Start = Start.RESTORED
 
 
 @dataclass(slots=True)
 class Cell:
-    """Boots guests for the tests of one cell, one at a time."""
+    """Gives guests to the tests of one cell, one at a time."""
 
     config: CellConfig
     sink: EventSink
+    store: Store
+    say: Callable[[str], None]
+    _admission: Admission = field(init=False)
+    _snapshots: Snapshots = field(init=False)
+    _state: SavedState | None = None
     _vm: Vm | None = None
-    _boots: int = 0
+    _owner: str = ""
+    _log_name: str = ""
     _seen_crashes: int = 0
     _boot_taint: int = 0
-    _failure: BootFailure | None = None
+    _failure: Crash | None = None
 
-    def get_vm(self) -> Vm:
-        """Return the running guest, booting one where there is none.
+    def __post_init__(self) -> None:
+        self._admission = open_admission(self.store.root)
+        parts = {"image": self.config.image.key, "qemu": self.config.qemu_version}
+        self._snapshots = Snapshots(self.store, self._request(_BOOT_LOG), parts=parts, say=self.say)
 
-        Raises :class:`CellBootFailedError`.
+    def announce_boot(self, *, is_reported: bool) -> None:
+        """Boot, or find the state of an earlier boot, and tell how that went.
+
+        One process of a cell calls this before any test is run; the others learn of a failure from
+        the file that it leaves. ``is_reported`` says that an earlier part of the run has told it.
         """
-        if self._failure is not None:
-            raise CellBootFailedError(self._failure.crash)
+        outcome = self._snapshots.get()
+        if isinstance(outcome, BootFailure):
+            self._note_failure(outcome.crash)
+            return
+        self._state = outcome
+        console = f"{_BOOT_LOG}.console.log"
+        shutil.copyfile(outcome.console, self.config.log_dir / console)
+        if not is_reported:
+            self.sink.emit(Booted(seconds=outcome.boot_seconds))
+            self.sink.emit(Finished(result=_judge_boot(outcome, console)))
+
+    def lend_vm(self, wish: Wish) -> Vm:
+        """Return a guest for ``wish``. Raises :class:`CellBootFailedError`."""
+        if self._vm is not None and self._owner != wish.owner:
+            self.discard_vm()
         if self._vm is None:
-            self._vm = self._boot()
+            self._vm = self._start(wish)
+            self._owner, self._log_name = wish.owner, wish.log_name
         return self._vm
 
     @property
@@ -101,8 +167,8 @@ class Cell:
 
     @property
     def console_log(self) -> str:
-        """The name of the newest console log, relative to the cell's log folder."""
-        return f"vm-{self._boots}.console.log"
+        """The name of the running guest's console log, relative to the cell's log folder."""
+        return f"{self._log_name}.console.log"
 
     def take_new_crash(self) -> Crash | None:
         """Return the first crash since this was last asked, if any."""
@@ -113,53 +179,87 @@ class Cell:
         self._seen_crashes = len(crashes)
         return fresh[0] if fresh else None
 
-    def read_taint(self) -> int:
-        """Return the taint bits of the running kernel (Documentation/admin-guide, 6.12)."""
-        return int(self.get_vm().guest.read_file(_TAINTED))
-
-    def has_warned(self, taint: int) -> bool:
-        """Whether ``taint`` says that the kernel has warned since it booted."""
-        return bool(taint & ~self._boot_taint & _WARN_TAINT)
+    def find_new_taint(self, taint: int) -> int:
+        """Return the bits of ``taint`` that the kernel did not have when it had booted."""
+        return taint & ~self._boot_taint
 
     def discard_vm(self) -> None:
-        """End the guest: the next test boots a fresh one."""
+        """End the guest: the next test gets a fresh one."""
         if self._vm is not None:
             vm, self._vm = self._vm, None
             vm.close()
 
-    def _boot(self) -> Vm:
-        self._boots += 1
-        config = self.config
-        outcome = boot(
-            BootRequest(
-                kernel=config.kernel,
-                initrd=config.image.initrd,
-                topology=config.topology,
-                accel=config.accel,
-                log_dir=config.log_dir,
-                log_name=f"vm-{self._boots}",
-            )
-        )
+    def _start(self, wish: Wish) -> Vm:
+        failure = self._failure or self._read_failure()
+        if failure is not None:
+            raise CellBootFailedError(failure)
+        self._seen_crashes = 0
+        if wish.start is Start.COLD:
+            return self._boot(wish.log_name)
+        state = self._get_state()
+        try:
+            vm = self._snapshots.restore(state, log_name=wish.log_name)
+        except StateUnusableError as err:
+            self._snapshots.drop(state, reason=str(err))
+            self._state = None
+            state = self._get_state()
+            vm = self._snapshots.restore(state, log_name=wish.log_name)
+        self._boot_taint = state.taint
+        return vm
+
+    def _boot(self, log_name: str) -> Vm:
+        outcome = boot(self._request(log_name))
         if isinstance(outcome, BootFailure):
-            self._failure = outcome
-            self.sink.emit(BootFailed(crash=outcome.crash))
-            raise CellBootFailedError(outcome.crash)
-        crashes = outcome.crashes()
-        self._seen_crashes = len(crashes)
-        self._boot_taint = int(outcome.guest.read_file(_TAINTED))
-        self.sink.emit(Booted(seconds=outcome.boot_seconds))
-        if self._boots == 1:
-            self.sink.emit(Finished(result=self._judge_boot(outcome, crashes)))
+            raise self._note_failure(outcome.crash)
+        self._seen_crashes = len(outcome.crashes())
+        self._boot_taint = int(outcome.run("cat /proc/sys/kernel/tainted").stdout)
         return outcome
 
-    def _judge_boot(self, vm: Vm, crashes: tuple[Crash, ...]) -> TestResult:
-        """Return the result of the boot itself: what it splats is no later test's fault."""
-        crash = crashes[0] if crashes else None
-        return TestResult(
-            id=BOOT_TEST,
-            verdict=Verdict.CRASHED if crash else Verdict.PASSED,
-            seconds=round(vm.boot_seconds, 3),
-            message=f"while the kernel booted: {crash.title}" if crash else "",
-            crash=crash,
-            logs=(LogFile(kind="console", path=self.console_log),),
+    def _get_state(self) -> SavedState:
+        if self._state is None:
+            outcome = self._snapshots.get()
+            if isinstance(outcome, BootFailure):
+                raise self._note_failure(outcome.crash)
+            self._state = outcome
+        return self._state
+
+    def _note_failure(self, crash: Crash) -> CellBootFailedError:
+        self._failure = crash
+        write_atomically(self._failure_file, _CRASH.dump_json(crash).decode())
+        self.sink.emit(BootFailed(crash=crash))
+        return CellBootFailedError(crash)
+
+    def _read_failure(self) -> Crash | None:
+        try:
+            return _CRASH.validate_json(self._failure_file.read_bytes())
+        except FileNotFoundError:
+            return None
+
+    @property
+    def _failure_file(self) -> Path:
+        return self.config.log_dir / _FAILURE_FILE
+
+    def _request(self, log_name: str) -> BootRequest:
+        config = self.config
+        return BootRequest(
+            kernel=config.kernel,
+            initrd=config.image.initrd,
+            topology=config.topology,
+            accel=config.accel,
+            log_dir=config.log_dir,
+            log_name=log_name,
+            admission=self._admission,
         )
+
+
+def _judge_boot(state: SavedState, console: str) -> TestResult:
+    """Return the result of the boot itself: what it splats is no later test's fault."""
+    crash = state.crashes[0] if state.crashes else None
+    return TestResult(
+        id=BOOT_TEST,
+        verdict=Verdict.CRASHED if crash else Verdict.PASSED,
+        seconds=state.boot_seconds,
+        message=f"while the kernel booted: {crash.title}" if crash else "",
+        crash=crash,
+        logs=(LogFile(kind="console", path=console),),
+    )

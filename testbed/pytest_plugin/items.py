@@ -10,22 +10,17 @@ import pytest
 from testbed.core.ktap import judge_case, parse_ktap
 from testbed.core.needs import Needs, parse_needs
 from testbed.core.result import LogFile, Verdict
+from testbed.core.text import make_file_name, split_lines
 from testbed.host.guest_image import list_cases
 from testbed.pytest_plugin.cell import Cell
-from testbed.pytest_plugin.stash import CELL_KEY, EVIDENCE_KEY, NEEDS_KEY
+from testbed.pytest_plugin.judge import CaseFailedError
+from testbed.pytest_plugin.stash import CELL_KEY, EVIDENCE_KEY, NEEDS_KEY, make_wish
+from testbed.pytest_plugin.watch import check_taint
 
 if TYPE_CHECKING:  # pytest has no public names for these
     from _pytest._code.code import TerminalRepr, TracebackStyle
 
 _TAINT_LINE: Final = "# @taint "
-
-
-class CaseFailedError(AssertionError):
-    """A C case ended other than passed; ``verdict`` says how."""
-
-    def __init__(self, verdict: Verdict, message: str) -> None:
-        self.verdict = verdict
-        super().__init__(message)
 
 
 class CTestFile(pytest.File):
@@ -54,19 +49,20 @@ class CTestCase(pytest.Item):
         self.stash[NEEDS_KEY] = needs
 
     def setup(self) -> None:
-        """Boot a guest where none runs, so that a boot is no part of the case's time."""
-        self.config.stash[CELL_KEY].get_vm()
+        """Take a guest, so that its start is no part of the case's time."""
+        self.config.stash[CELL_KEY].lend_vm(make_wish(self))
 
     def runtest(self) -> None:
         """Run the case in the guest and judge what it printed."""
         cell = self.config.stash[CELL_KEY]
         needs = self.stash[NEEDS_KEY]
         command = (
-            f"{shlex.quote(self.program)} -r {shlex.quote(self.name)} 2>&1; status=$?; "
+            f"{shlex.quote(self.program)} -r {shlex.quote(self.name)}; status=$?; "
             f'echo; echo "{_TAINT_LINE}$(cat /proc/sys/kernel/tainted)"; exit $status'
         )
-        done = cell.get_vm().guest.run(command, timeout_s=needs.timeout_s, check=False)
-        lines = done.stdout.splitlines()
+        vm = cell.lend_vm(make_wish(self))
+        done = vm.port.run(command, timeout_s=needs.timeout_s)
+        lines = split_lines(done.output)
         transcript = [line for line in lines if not line.startswith(_TAINT_LINE)]
         self._keep(cell, transcript)
         run = parse_ktap(transcript)
@@ -97,15 +93,13 @@ class CTestCase(pytest.Item):
         return super().repr_failure(excinfo, style)
 
     def _keep(self, cell: Cell, lines: list[str]) -> None:
-        name = self.program.removeprefix("/tests/").replace("/", "-") + f"-{self.name}.ktap"
+        name = f"{make_file_name(self.nodeid)}.ktap"
         (cell.config.log_dir / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
         self.stash[EVIDENCE_KEY].logs.append(LogFile(kind="ktap", path=name))
 
 
-def _check_taint(cell: Cell, lines: list[str]) -> None:
-    """Fail a case after which the kernel is tainted by a WARN, whatever the console showed."""
+def _check_taint(cell: Cell, lines: tuple[str, ...]) -> None:
     taints = [line.removeprefix(_TAINT_LINE) for line in lines if line.startswith(_TAINT_LINE)]
     if not taints or not taints[-1].isdigit():
         raise CaseFailedError(Verdict.FAILED, "the case ended before it could be judged")
-    if cell.has_warned(int(taints[-1])):
-        raise CaseFailedError(Verdict.FAILED, f"the kernel is tainted ({taints[-1]}): it warned")
+    check_taint(cell, int(taints[-1]))

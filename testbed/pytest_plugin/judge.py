@@ -7,9 +7,17 @@ import pytest
 
 from testbed.core.result import Crash, Verdict
 from testbed.errors import InfraError
-from testbed.host.guest import GuestTimeoutError
+from testbed.host.guest_result import GuestTimeoutError
 from testbed.pytest_plugin.cell import CellBootFailedError, KernelCrashedError
-from testbed.pytest_plugin.items import CaseFailedError
+
+
+class CaseFailedError(AssertionError):
+    """A test ended other than passed; ``verdict`` says how."""
+
+    def __init__(self, verdict: Verdict, message: str) -> None:
+        self.verdict = verdict
+        super().__init__(message)
+
 
 # In order of precedence; whatever else a test raises is a failure of the test's kernel.
 _VERDICTS: Final[tuple[tuple[type[BaseException], Verdict], ...]] = (

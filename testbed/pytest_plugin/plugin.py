@@ -3,7 +3,6 @@
 Without ``--kernel`` the plugin does nothing, so that it can live beside any other test suite.
 """
 
-import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Final
@@ -15,89 +14,52 @@ from testbed.core.applicability import (
     find_missing_features,
     find_missing_options,
 )
-from testbed.core.events import Collected, Finished, NotApplicable, Started
-from testbed.core.needs import Needs, parse_marker_needs
+from testbed.core.events import BOOT_TEST, Collected, Finished, NotApplicable, Started
+from testbed.core.needs import Needs, Scope, parse_marker_needs
 from testbed.core.result import LogFile, TestResult, Verdict
-from testbed.errors import GuestLostError, PlanError, UserError
-from testbed.host import catalog
-from testbed.host.guest import Guest, GuestTimeoutError
-from testbed.host.guest_image import load_guest_image
+from testbed.core.text import make_file_name
+from testbed.errors import PlanError, UserError
+from testbed.host.guest import Guest
 from testbed.host.hotplug import Hotplug
 from testbed.host.vm import Vm
-from testbed.pytest_plugin.cell import BOOT_TEST, Cell, CellConfig, EventSink, KernelCrashedError
-from testbed.pytest_plugin.deadline import limit_seconds
+from testbed.pytest_plugin.cell import Cell
 from testbed.pytest_plugin.evidence import Evidence, Reporter
-from testbed.pytest_plugin.items import CaseFailedError, CTestCase, CTestFile
-from testbed.pytest_plugin.judge import Ending, judge_exception
-from testbed.pytest_plugin.stash import CELL_KEY, EVIDENCE_KEY, NEEDS_KEY, SECONDS_KEY
+from testbed.pytest_plugin.items import CTestCase, CTestFile
+from testbed.pytest_plugin.judge import CaseFailedError, Ending, judge_exception
+from testbed.pytest_plugin.options import add_options, make_cell, read_finished, read_option
+from testbed.pytest_plugin.stash import (
+    CELL_KEY,
+    EVIDENCE_KEY,
+    NEEDS_KEY,
+    SECONDS_KEY,
+    make_wish,
+    name_owner,
+)
+from testbed.pytest_plugin.watch import check_taint, read_taint, watch
 
 _ENDING_KEY: Final = pytest.StashKey[Ending]()
 _GRACE_S: Final = 10.0  # a C case that overruns is told by the command's own deadline first
 _HARMLESS: Final = frozenset({Verdict.PASSED, Verdict.SKIPPED})
 
-_OPTIONS: Final = (
-    ("--kernel", "the kernel image (bzImage) to boot; without it the plugin is off"),
-    ("--kernel-config", "the .config that the kernel was built with"),
-    ("--topology", "the machine to boot it on: a name that `testbed list topologies` shows"),
-    ("--guest-image", "a folder made by `testbed build`, with initrd and test programs"),
-    ("--accel", "tcg or kvm; the testbed probes it and passes it here"),
-    ("--features", "comma-separated features that the kernel's series provides"),
-    ("--log-dir", "where console logs, transcripts and events.jsonl go"),
-    ("--events-fd", "an inherited descriptor that events are also written to"),
-)
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the plugin's options."""
-    group = parser.getgroup("testbed", "kernel under test")
-    for name, text in _OPTIONS:
-        group.addoption(name, dest=_dest(name), metavar="VALUE", help=text)
-
-
-def _dest(option: str) -> str:
-    return "testbed_" + option.removeprefix("--").replace("-", "_")
+    add_options(parser)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set up the cell when a kernel was named."""
     config.addinivalue_line(
         "markers",
-        "needs(nodes=, dimm_slots=, kconfig=, features=, timeout_s=): what a guest test needs",
+        "needs(nodes=, dimm_slots=, kconfig=, features=, timeout_s=, scope=, start=): "
+        "what a guest test needs",
     )
-    if config.getoption(_dest("--kernel")) is None:
+    if read_option(config, "--kernel") is None:
         return
     try:
-        config.stash[CELL_KEY] = _make_cell(config)
+        config.stash[CELL_KEY] = make_cell(config)
     except UserError as err:
         raise pytest.UsageError(str(err)) from err
-
-
-def _make_cell(config: pytest.Config) -> Cell:
-    def option(name: str) -> str | None:
-        value: str | None = config.getoption(_dest(name))
-        return value
-
-    required = {name: option(name) for name in ("--kernel", "--topology", "--guest-image")}
-    missing = [name for name, value in required.items() if not value]
-    if missing:
-        raise UserError(
-            f"{', '.join(missing)} must go with --kernel; `testbed test` gives them all"
-        )
-    log_dir = Path(option("--log-dir") or "testbed-logs").absolute()
-    log_dir.mkdir(parents=True, exist_ok=True)
-    kconfig = option("--kernel-config")
-    fd = option("--events-fd")
-    cell_config = CellConfig(
-        kernel=Path(str(required["--kernel"])).absolute(),
-        image=load_guest_image(Path(str(required["--guest-image"])).absolute()),
-        topology=catalog.load_topology(str(required["--topology"])),
-        accel=option("--accel") or "tcg",
-        log_dir=log_dir,
-        features=frozenset(filter(None, (option("--features") or "").split(","))),
-        kconfig=catalog.read_enabled_options(Path(kconfig)) if kconfig else None,
-    )
-    sink = EventSink(path=log_dir / "events.jsonl", fd=int(fd) if fd else None)
-    return Cell(config=cell_config, sink=sink)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -127,15 +89,36 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         item.stash[EVIDENCE_KEY] = Evidence()
         needs = item.stash.setdefault(NEEDS_KEY, _read_marker(item))
+        if needs.scope is Scope.FILE:
+            item.add_marker(pytest.mark.xdist_group(name_owner(item)))
         reason = explain_unhosted(needs, cell.config.topology)
         if reason:
             unhosted.append(NotApplicable(id=item.nodeid, reason=reason))
         else:
             hosted.append(item)
-    config.hook.pytest_deselected(items=[i for i in items if i not in hosted])
-    items[:] = hosted
     ids = tuple(item.nodeid for item in hosted)
-    cell.sink.emit(Collected(ids=(BOOT_TEST, *ids) if ids else (), not_applicable=tuple(unhosted)))
+    if _is_first_worker(config):
+        planned = (BOOT_TEST, *ids) if ids else ()
+        cell.sink.emit(Collected(ids=planned, not_applicable=tuple(unhosted)))
+    finished = read_finished(config)
+    kept = [item for item in hosted if item.nodeid not in finished]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Boot, once for the cell, before the first test asks for a guest."""
+    cell = session.config.stash.get(CELL_KEY, None)
+    if cell is None or not session.items or session.config.option.collectonly:
+        return
+    if _is_first_worker(session.config):
+        cell.announce_boot(is_reported=BOOT_TEST in read_finished(session.config))
+
+
+def _is_first_worker(config: pytest.Config) -> bool:
+    """Whether this process speaks for the cell: of pytest-xdist's workers, the first does."""
+    worker: dict[str, str] = getattr(config, "workerinput", {"workerid": "gw0"})
+    return worker["workerid"] == "gw0"
 
 
 def _read_marker(item: pytest.Item) -> Needs:
@@ -156,10 +139,11 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     mark = cell.running_vm.console.mark() if cell.running_vm else 0
     outcome = yield
     ending = item.stash.get(_ENDING_KEY, Ending(verdict=Verdict.PASSED))
-    if ending.verdict not in _HARMLESS:
+    is_harmless = ending.verdict in _HARMLESS
+    if not is_harmless:
         _keep_console(cell, item, mark)
     cell.sink.emit(Finished(result=_make_result(item, ending)))
-    if ending.verdict not in _HARMLESS:
+    if not is_harmless or item.stash[NEEDS_KEY].scope is Scope.TEST:
         cell.discard_vm()
     return outcome
 
@@ -188,8 +172,7 @@ def _keep_console(cell: Cell, item: pytest.Item, mark: int) -> None:
     """Keep what the console said during the test, next to the whole log of the guest."""
     if cell.running_vm is None:
         return
-    slug = "".join(c if c.isalnum() or c in "._-" else "-" for c in item.nodeid)
-    name = f"{slug}.console.log"
+    name = f"{make_file_name(item.nodeid)}.test.console.log"
     lines = cell.running_vm.console.lines_since(mark)
     (cell.config.log_dir / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     logs = item.stash[EVIDENCE_KEY].logs
@@ -219,29 +202,13 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     cell = item.config.stash.get(CELL_KEY, None)
     if cell is None:
         return (yield)
-    try:
-        with limit_seconds(item.stash[NEEDS_KEY].timeout_s + _GRACE_S):
-            yield
-            if not isinstance(item, CTestCase) and cell.running_vm is not None:
-                _check_taint(cell)
-    except GuestTimeoutError:
-        if cell.running_vm is not None:
-            cell.running_vm.dump_state()
-        raise
-    except GuestLostError:
-        if cell.running_vm is not None:
-            cell.running_vm.settle()
-        raise
-    finally:
-        crash = cell.take_new_crash()
-        if crash is not None and not isinstance(sys.exception(), KeyboardInterrupt):
-            raise KernelCrashedError(crash)
-
-
-def _check_taint(cell: Cell) -> None:
-    taint = cell.read_taint()
-    if cell.has_warned(taint):
-        raise CaseFailedError(Verdict.FAILED, f"the kernel is tainted ({taint}): it warned")
+    needs, evidence = item.stash[NEEDS_KEY], item.stash[EVIDENCE_KEY]
+    timeout_s = needs.timeout_s + _GRACE_S
+    with watch(cell, name=item.nodeid, timeout_s=timeout_s, evidence=evidence):
+        yield
+        if not isinstance(item, CTestCase) and cell.running_vm is not None:
+            check_taint(cell, read_taint(cell.running_vm))
+    return None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -268,8 +235,8 @@ def pytest_runtest_makereport(
 
 @pytest.fixture
 def vm(request: pytest.FixtureRequest) -> Vm:
-    """The running machine; a fresh one if the last was lost or harmed."""
-    return _get_cell(request).get_vm()
+    """The running machine: restored for this test, unless its needs say otherwise."""
+    return _get_cell(request).lend_vm(make_wish(request.node))
 
 
 @pytest.fixture

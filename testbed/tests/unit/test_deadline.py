@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from testbed.host.guest import GuestTimeoutError
+from testbed.host.guest_result import GuestTimeoutError
 from testbed.pytest_plugin.deadline import limit_seconds
 
 

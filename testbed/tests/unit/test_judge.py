@@ -11,10 +11,10 @@ from testbed.core.needs import Needs
 from testbed.core.result import Crash, NodeCount, Verdict
 from testbed.errors import GuestLostError, InfraError
 from testbed.host import catalog
-from testbed.host.guest import GuestCommandError, GuestResult, GuestTimeoutError
+from testbed.host.guest_result import GuestCommandError, GuestResult, GuestTimeoutError
 from testbed.pytest_plugin.cell import CellBootFailedError, KernelCrashedError
 from testbed.pytest_plugin.evidence import Evidence, Reporter
-from testbed.pytest_plugin.items import CaseFailedError
+from testbed.pytest_plugin.judge import CaseFailedError
 from testbed.pytest_plugin.judge import judge_exception
 
 CRASH = Crash(title="WARNING in foo", kind="warning", frames=("foo",), excerpt="WARNING: ...")

@@ -17,12 +17,15 @@ from testbed.errors import GuestLostError, InfraError
 from testbed.host import catalog, proc
 from testbed.host.accel import Accel
 from testbed.host.builder import Kernel
-from testbed.host.guest import GuestCommandError, GuestTimeoutError
+from testbed.host.guest_result import GuestCommandError, GuestTimeoutError
 from testbed.host.guest_image import GuestImage, build_guest_image
 from testbed.host.guest_memory import GuestMemory
 from testbed.host.hotplug import Hotplug
 from testbed.host.store import Store
-from testbed.host.vm import BootFailure, BootRequest, Vm, boot
+from testbed.host.boot import BootFailure, boot
+from testbed.host.qemu import BootRequest
+from testbed.host.vm import Vm
+from testbed.host.watchdog import question
 
 Boot = Callable[..., Vm | BootFailure]
 
@@ -62,7 +65,7 @@ def test_the_guest_sees_the_topology_and_no_warning(boot_it: Boot, name: str) ->
     memory = GuestMemory(vm.guest)
     assert memory.list_nodes("has_memory") == frozenset(topology.memory_nodes)
     assert vm.guest.read_file("/proc/sys/kernel/tainted").strip() == "0"
-    assert int(vm.guest.run("nproc").stdout) == topology.cpus
+    assert int(vm.run("nproc").stdout) == topology.cpus
     for source, row in enumerate(topology.distances):
         if topology.nodes[source].memory_mib:
             text = vm.guest.read_file(f"/sys/devices/system/node/node{source}/distance")
@@ -138,7 +141,7 @@ def test_a_hung_guest_tells_what_it_does(boot_it: Boot) -> None:
     vm = must_boot(boot_it())
     with pytest.raises(GuestTimeoutError):
         vm.guest.run("cat /dev/zero > /dev/null", timeout_s=1)
-    said = "\n".join(vm.dump_state())
+    said = "\n".join(question(vm))
     assert "Show backtrace of all active CPUs" in said
     assert "Mem-Info" in said
 
@@ -167,7 +170,8 @@ def test_no_qemu_survives_the_testbed(
 import os, signal, sys
 from pathlib import Path
 from testbed.host import catalog
-from testbed.host.vm import BootRequest, boot
+from testbed.host.boot import boot
+from testbed.host.qemu import BootRequest
 vm = boot(BootRequest(kernel=Path({str(kernel.image)!r}), initrd=Path({str(image.initrd)!r}),
     topology=catalog.load_topology("two-nodes"), accel={accel.name!r},
     log_dir=Path({str(tmp_path)!r})))

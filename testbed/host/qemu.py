@@ -1,0 +1,163 @@
+"""A QEMU process and the three connections to it: console, monitor, command port.
+
+It runs as nobody where root starts it, and inherits all that it reads and writes.
+"""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from typing import Final
+
+from testbed.core.capacity import need_of
+from testbed.core.qemu_argv import Machine, build_argv
+from testbed.core.topology import Topology
+from testbed.errors import InfraError
+from testbed.host import memfile, proc
+from testbed.host.admission import Admission, Ticket
+from testbed.host.console import Console
+from testbed.host.port import Port
+from testbed.host.qmp import Qmp
+
+_KVM: Final = Path("/dev/kvm")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BootRequest:
+    """What to boot; logs go to ``log_dir`` under names that start with ``log_name``.
+
+    With ``admission``, QEMU is started when the host has room for it.
+    """
+
+    kernel: Path
+    initrd: Path
+    topology: Topology
+    accel: str
+    log_dir: Path
+    log_name: str = "vm"
+    cmdline: tuple[str, ...] = ()
+    admission: Admission | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Qemu:
+    """A running QEMU; ``ticket`` is its room on the host."""
+
+    process: Popen[bytes]
+    console: Console
+    qmp: Qmp
+    port: Port
+    log: Path
+    ticket: Ticket | None
+
+    def close(self) -> None:
+        """End QEMU and everything that talks to it; a log that holds nothing is removed."""
+        proc.end(self.process, grace_s=0.0)  # there is nothing in it that is worth a farewell
+        self.qmp.close()
+        self.port.close()
+        self.console.close()
+        for log in (self.log, self.console.log, self.qmp.log):
+            with contextlib.suppress(FileNotFoundError):
+                if not log.stat().st_size:
+                    log.unlink()
+        if self.ticket is not None:
+            self.ticket.release()
+
+
+def start(request: BootRequest, *, state: Path | None = None) -> Qemu:
+    """Start QEMU: boot, or with ``state`` run on from there.
+
+    Raises :class:`InfraError` with QEMU's words when it does not start.
+    """
+    request.log_dir.mkdir(parents=True, exist_ok=True)
+    log = request.log_dir / f"{request.log_name}.qemu.log"
+    with ExitStack() as ours, ExitStack() as theirs:
+        ticket = (
+            ours.enter_context(request.admission.acquire(need_of(request.topology)))
+            if request.admission
+            else None
+        )
+        pairs = [socket.socketpair() for _ in range(3)]
+        (console, qmp, port) = (ours.enter_context(mine) for mine, _ in pairs)
+        fds = [theirs.enter_context(other).fileno() for _, other in pairs]
+        kernel = theirs.enter_context(_closing(memfile.load(request.kernel)))
+        initrd = (
+            theirs.enter_context(_closing(memfile.load(request.initrd))) if state is None else None
+        )
+        saved = (
+            theirs.enter_context(_closing(os.open(state, os.O_RDONLY | os.O_CLOEXEC)))
+            if state
+            else None
+        )
+        swap = [
+            theirs.enter_context(_closing(memfile.make_swap(size)))
+            for size in request.topology.swap_mib
+        ]
+        argv = build_argv(
+            Machine(
+                topology=request.topology,
+                kernel=f"/dev/fd/{kernel}",
+                initrd=f"/dev/fd/{initrd}" if initrd is not None else "",
+                accel=request.accel,
+                console_fd=fds[0],
+                qmp_fd=fds[1],
+                port_fd=fds[2],
+                state_fd=saved,
+                swap_fds=tuple(swap),
+                cmdline=request.cmdline,
+            )
+        )
+        room = ticket.fileno() if ticket else None  # taken until QEMU's memory is gone too
+        inherited = [fd for fd in (*fds, kernel, initrd, saved, *swap, room) if fd is not None]
+        with log.open("ab") as sink:
+            process = proc.start(
+                argv, stdout=sink, pass_fds=inherited, groups=_find_groups(request.accel)
+            )
+        ours.pop_all()
+    try:
+        return _connect(process, console, qmp, port, request=request, log=log, ticket=ticket)
+    except BaseException:
+        if ticket is not None:
+            ticket.release()
+        raise
+
+
+def _connect(
+    process: Popen[bytes],
+    console: socket.socket,
+    qmp: socket.socket,
+    port: socket.socket,
+    *,
+    request: BootRequest,
+    log: Path,
+    ticket: Ticket | None,
+) -> Qemu:
+    watched = Console(console, request.log_dir / f"{request.log_name}.console.log")
+    try:
+        monitor = Qmp(qmp, request.log_dir / f"{request.log_name}.qmp.jsonl")
+    except InfraError as err:
+        status = proc.end(process)
+        watched.close()
+        port.close()
+        said = log.read_text(errors="replace").strip() or f"nothing, status {status}"
+        raise InfraError(f"QEMU did not start; it said: {said}") from err
+    return Qemu(
+        process=process, console=watched, qmp=monitor, port=Port(port), log=log, ticket=ticket
+    )
+
+
+def _find_groups(accel: str) -> tuple[int, ...]:
+    """Return the groups that QEMU needs: /dev/kvm's, which is not for everybody."""
+    return (_KVM.stat().st_gid,) if accel == "kvm" else ()
+
+
+@contextlib.contextmanager
+def _closing(fd: int) -> Iterator[int]:
+    try:
+        yield fd
+    finally:
+        os.close(fd)

@@ -1,0 +1,83 @@
+"""The plugin's options, and the cell that they describe."""
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from testbed.core.events import Noted
+from testbed.errors import UserError
+from testbed.host import catalog
+from testbed.host.accel import read_qemu_version
+from testbed.host.event_file import EVENTS_FILE
+from testbed.host.guest_image import load_guest_image
+from testbed.host.project import cache_dir
+from testbed.host.store import Store
+from testbed.pytest_plugin.cell import Cell, CellConfig, EventSink
+
+_OPTIONS: Final = (
+    ("--kernel", "the kernel image (bzImage) to boot; without it the plugin is off"),
+    ("--kernel-config", "the .config that the kernel was built with"),
+    ("--topology", "the machine to boot it on: a name that `testbed list topologies` shows"),
+    ("--guest-image", "a folder made by `testbed build`, with initrd and test programs"),
+    ("--accel", "tcg or kvm; the testbed probes it and passes it here"),
+    ("--features", "comma-separated features that the kernel's series provides"),
+    ("--log-dir", "where console logs, transcripts and events.jsonl go"),
+    ("--events-wake", "a FIFO that gets a byte for every event in events.jsonl"),
+    ("--finished", "a file with the ids of tests that are not to be run again, one a line"),
+)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the plugin's options."""
+    group = parser.getgroup("testbed", "kernel under test")
+    for name, text in _OPTIONS:
+        group.addoption(name, dest=_dest(name), metavar="VALUE", help=text)
+
+
+def read_option(config: pytest.Config, name: str) -> str | None:
+    """Return the value of an option of ours, None where it was not given."""
+    value: str | None = config.getoption(_dest(name))
+    return value
+
+
+def read_finished(config: pytest.Config) -> frozenset[str]:
+    """Return the ids of the tests that an earlier part of the run has finished."""
+    path = read_option(config, "--finished")
+    return frozenset(catalog.read_text(Path(path)).splitlines()) if path else frozenset()
+
+
+def make_cell(config: pytest.Config) -> Cell:
+    """Return the cell that the options describe; raises :class:`UserError`."""
+    required = {
+        name: read_option(config, name) for name in ("--kernel", "--topology", "--guest-image")
+    }
+    missing = [name for name, value in required.items() if not value]
+    if missing:
+        raise UserError(
+            f"{', '.join(missing)} must go with --kernel; `testbed test` gives them all"
+        )
+    log_dir = Path(read_option(config, "--log-dir") or "testbed-logs").absolute()
+    log_dir.mkdir(parents=True, exist_ok=True)
+    kconfig = read_option(config, "--kernel-config")
+    wake = read_option(config, "--events-wake")
+    cell_config = CellConfig(
+        kernel=Path(str(required["--kernel"])).absolute(),
+        image=load_guest_image(Path(str(required["--guest-image"])).absolute()),
+        topology=catalog.load_topology(str(required["--topology"])),
+        accel=read_option(config, "--accel") or "tcg",
+        qemu_version=read_qemu_version(),
+        log_dir=log_dir,
+        features=frozenset(filter(None, (read_option(config, "--features") or "").split(","))),
+        kconfig=catalog.read_enabled_options(Path(kconfig)) if kconfig else None,
+    )
+    sink = EventSink(path=log_dir / EVENTS_FILE, wake=Path(wake) if wake else None)
+
+    def note(line: str) -> None:
+        sink.emit(Noted(line=line))
+
+    return Cell(config=cell_config, sink=sink, store=Store(cache_dir(), say=note), say=note)
+
+
+def _dest(option: str) -> str:
+    return "testbed_" + option.removeprefix("--").replace("-", "_")
