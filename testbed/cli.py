@@ -14,11 +14,14 @@ from rich.text import Text
 
 from testbed import __version__, doctor
 from testbed.core.plan import DEFAULT_SOURCE, Plan
+from testbed.core.record import RunRecord
+from testbed.core.request import RunRequest
 from testbed.errors import TestbedError, UserError
 from testbed.host import catalog
+from testbed.host.boot import BootFailure
 from testbed.host.project import cache_dir, data_dir
+from testbed.host.run_dir import RunDir
 from testbed.host.store import Store
-from testbed.host.vm import BootFailure
 from testbed.pipeline import run as full_run
 from testbed.pipeline import single
 from testbed.report.table import render_summary
@@ -73,7 +76,12 @@ def cli() -> None:
     """Build patched kernels, boot them on NUMA machines, and say what regressed."""
 
 
-@cli.command(epilog=_example("testbed run --plan ci/plans/quick.yaml --series my-series/"))
+@cli.command(
+    epilog=_example(
+        "testbed run --plan ci/plans/quick.yaml --series my-series/",
+        "testbed run --resume latest",
+    )
+)
 @_PlanFile
 @_Series
 @_Source
@@ -81,6 +89,11 @@ def cli() -> None:
 @click.option("--topology", "-t", "topologies", multiple=True, help="Only these topologies.")
 @click.option("--select", "-k", metavar="EXPR", help="Only tests that match, as pytest -k does.")
 @click.option("--no-series", is_flag=True, help="The base kernel alone, without a comparison.")
+@click.option(
+    "--resume",
+    metavar="RUN",
+    help="Go on with a run that was cut short: its folder, its id, or `latest`.",
+)
 @_RunsDir
 def run(  # noqa: PLR0913 - one argument an option
     *,
@@ -91,26 +104,44 @@ def run(  # noqa: PLR0913 - one argument an option
     topologies: tuple[str, ...],
     select: str | None,
     no_series: bool,
+    resume: str | None,
     runs_dir: Path,
 ) -> int:
     """Build base and patched kernels, test both, compare, and write a report."""
+    if resume is not None:
+        if any((plan, series, source, tree, topologies, select, no_series)):
+            raise UserError("--resume goes alone: the run's folder has all that was asked for")
+        return _resume(RunDir.find(runs_dir.absolute(), resume))
     if no_series and series:
         raise UserError("--no-series and --series exclude each other")
     name, chosen = _load_plan(plan)
     chosen = _override(chosen, series=series, source=source, topologies=topologies, select=select)
     if no_series:
         chosen = chosen.model_copy(update={"series": ()})
-    console = _make_console()
-    request = full_run.RunRequest(
+    request = RunRequest(
         plan=chosen,
         plan_name=name,
         command=_tell_command(),
-        runs_dir=runs_dir.absolute(),
-        tree=tree,
+        workdir=str(Path.cwd()),
+        tree=str(tree) if tree else None,
         is_narrowed=bool(topologies),
     )
+    console = _make_console()
     with LiveView(console) as view:
-        record, folder = full_run.run(request, store=_open_store(view), observer=view)
+        record, folder = full_run.run(
+            request, runs_dir=runs_dir.absolute(), store=_open_store(view), observer=view
+        )
+    return _tell_end(record, folder, console)
+
+
+def _resume(run_dir: RunDir) -> int:
+    console = _make_console()
+    with LiveView(console) as view:
+        record, folder = full_run.resume(run_dir, store=_open_store(view), observer=view)
+    return _tell_end(record, folder, console)
+
+
+def _tell_end(record: RunRecord, folder: Path, console: Console) -> int:
     console.print(render_summary(record))
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
     return record.exit_code
@@ -240,7 +271,7 @@ def doctor_() -> int:
 def clean(*, kernels: bool, work: bool, everything: bool) -> None:
     """Show what the cache holds, or remove parts of it."""
     kinds = [
-        *(("kernels", "guest-images", "harness") if kernels or everything else ()),
+        *(("kernels", "guest-images", "states", "harness") if kernels or everything else ()),
         *(("work",) if work or everything else ()),
         *(("facts", "ccache") if everything else ()),
     ]
@@ -281,6 +312,14 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
 
+def _tell_interrupted(cause: BaseException | None) -> str:
+    kept = f"the cache {cache_dir()} (whole)"
+    if isinstance(cause, full_run.RunInterruptedError):
+        command = shlex.join(("testbed", "run", "--resume", str(cause.folder)))
+        kept += f", and every test that had ended; `{command}` runs the rest"
+    return f"\ninterrupted: every guest and build was ended; kept: {kept}"
+
+
 def main() -> NoReturn:
     """Run the command line; every way out of the testbed is here."""
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background jobs ignore SIGINT
@@ -289,12 +328,8 @@ def main() -> NoReturn:
         sys.exit(cli.main(standalone_mode=False) or 0)
     except click.exceptions.Exit as err:
         sys.exit(err.exit_code)
-    except click.Abort:
-        click.echo(
-            f"\ninterrupted: every guest and build was ended; kept: the cache {cache_dir()}"
-            " (whole), and the logs of this run under runs/",
-            err=True,
-        )
+    except click.Abort as err:
+        click.echo(_tell_interrupted(err.__cause__), err=True)
         sys.exit(_INTERRUPTED)
     except click.ClickException as err:
         err.show()

@@ -12,6 +12,22 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from testbed.core.result import Crash, TestResult
 
+BOOT_TEST: Final = "boot"
+"""The id of the first test of every cell: that the kernel comes up without a splat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """The tests of a cell are about to be started, again where the run was resumed.
+
+    ``at_s`` is the time in seconds since the epoch; ``spent_s`` is how long the cell's tests had
+    been running before, in parts of the run that were cut short.
+    """
+
+    at_s: float
+    spent_s: float = 0.0
+    event: Literal["begun"] = "begun"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotApplicable:
@@ -63,6 +79,14 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """Something that the user should know and that is no verdict."""
+
+    line: str
+    event: Literal["noted"] = "noted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
     """The cell cannot go on, for a reason that is not the kernel's."""
 
@@ -70,7 +94,7 @@ class Broken:
     event: Literal["broken"] = "broken"
 
 
-Event = Collected | Booted | BootFailed | Started | Finished | Broken
+Event = Begun | Collected | Booted | BootFailed | Started | Finished | Noted | Broken
 
 _ADAPTER: Final[TypeAdapter[Event]] = TypeAdapter(Annotated[Event, Field(discriminator="event")])
 

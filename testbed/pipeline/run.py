@@ -1,9 +1,10 @@
 """A run, from its request to its record: build, boot, test, compare, write down.
 
-Nothing here prints: what there is to see goes to an :class:`Observer`.
+Nothing here prints: what there is to see goes to an :class:`Observer`. A run that was cut short,
+by Ctrl-C or by kill -9, is gone on with by :func:`resume`.
 """
 
-import os
+import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,65 +14,147 @@ from typing import Final
 
 from testbed import __version__
 from testbed.core.assemble import find_unhosted
+from testbed.core.capacity import count_guests, need_of
 from testbed.core.compare import compare_cells
 from testbed.core.exit_code import decide_exit
 from testbed.core.junit import merge_junit
 from testbed.core.plan import Plan
 from testbed.core.record import SCHEMA_VERSION, Role, RunRecord, dump_record
+from testbed.core.request import RunRequest, SavedRun, dump_request, parse_request
+from testbed.core.series import Series
 from testbed.core.topology import Topology
+from testbed.errors import UserError
 from testbed.host import catalog
 from testbed.host.accel import Accel, choose_accel, read_qemu_version
+from testbed.host.admission import measure_host
 from testbed.host.builder import Kernel
 from testbed.host.cells import CellJob, CellOutcome, run_cells
-from testbed.host.facts import read_available_mib
+from testbed.host.facts import count_cores
 from testbed.host.guest_image import build_guest_image
 from testbed.host.harness import choose_harness
-from testbed.host.run_dir import JUNIT_FILE, RECORD_FILE, REPORT_FILE, RunDir
+from testbed.host.run_dir import JUNIT_FILE, RECORD_FILE, REPORT_FILE, REQUEST_FILE, RunDir
 from testbed.host.store import Store
+from testbed.pipeline.footing import check_footing, name_kernels, name_machines
 from testbed.pipeline.kernels import BuiltKernel, build_kernels, load_stack
 from testbed.pipeline.observer import Observer
 from testbed.pipeline.recording import keep_build_log, make_cells, name_cell, read_host
 from testbed.report.html import render_report
 
-_GUEST_OVERHEAD_MIB: Final = 300  # QEMU's own memory and its translated code
-_MEMORY_SHARE: Final = 0.8  # of what is available: others live here too
 _NOT_BOOTED: Final = Accel(name="none", reason="nothing was booted")
 
 
+class RunInterruptedError(KeyboardInterrupt):
+    """A run was ended by Ctrl-C; what it has finished is in ``folder``, for :func:`resume`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        super().__init__()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
-    """What to run; ``command`` is how the user put it, ``tree`` a kernel tree of their own.
+class _Session:
+    """The testbed at work on a run, from its start or from where it was cut short."""
 
-    ``is_narrowed`` says that the user took some of the plan's topologies: then a test that none of
-    them can host was not asked for.
-    """
+    saved: SavedRun
+    run_dir: RunDir
+    topologies: tuple[Topology, ...]
+    stack: tuple[Series, ...]
+    qemu_version: str
+    store: Store
+    observer: Observer
 
-    plan: Plan
-    plan_name: str
-    command: tuple[str, ...]
-    runs_dir: Path
-    tree: Path | None = None
-    is_narrowed: bool = False
+    @property
+    def plan(self) -> Plan:
+        return self.saved.request.plan
 
 
-def run(request: RunRequest, *, store: Store, observer: Observer) -> tuple[RunRecord, Path]:
+def run(
+    request: RunRequest, *, runs_dir: Path, store: Store, observer: Observer
+) -> tuple[RunRecord, Path]:
     """Carry out ``request``; return its record and the folder that holds it.
 
-    Raises :class:`testbed.errors.TestbedError` for what is no verdict on a kernel.
+    Raises :class:`testbed.errors.TestbedError` for what is no verdict on a kernel, and
+    :class:`RunInterruptedError` for Ctrl-C.
     """
-    began, started = time.monotonic(), datetime.now(UTC)
-    plan = request.plan
+    plan, now = request.plan, datetime.now(UTC)
     topologies = tuple(catalog.load_topology(name) for name in plan.topologies)
-    stack = load_stack(plan)
-    qemu_version = read_qemu_version()
-    run_dir = RunDir.create(request.runs_dir, started=started, name=request.plan_name)
-    built = build_kernels(plan, stack, tree=request.tree, store=store, observer=observer)
+    stack, qemu_version = load_stack(plan), read_qemu_version()
+    run_dir = RunDir.create(runs_dir, started=now, name=request.plan_name)
+    with run_dir.hold():
+        session = _Session(
+            saved=SavedRun(
+                request=request,
+                started=now.isoformat(timespec="seconds"),
+                session_began_s=now.timestamp(),
+            ),
+            run_dir=run_dir,
+            topologies=topologies,
+            stack=stack,
+            qemu_version=qemu_version,
+            store=store,
+            observer=observer,
+        )
+        return _work(session), run_dir.path
+
+
+def resume(run_dir: RunDir, *, store: Store, observer: Observer) -> tuple[RunRecord, Path]:
+    """Go on with a run that was cut short: a test that has its verdict is not run again.
+
+    Raises as :func:`run` does, and :class:`UserError` for a run that is finished, that another
+    testbed is at work on, or for which the kernels or anything else that its results rest on have
+    changed since.
+    """
+    with run_dir.hold():
+        if run_dir.is_finished:
+            raise UserError(f"{run_dir.path}: this run is finished: there is nothing to resume")
+        saved = _take_up(run_dir)
+        request = saved.request
+        if not Path(request.workdir).is_dir():
+            raise UserError(f"{request.workdir}, where the run was started, is not there any more")
+        with contextlib.chdir(request.workdir):  # names in a plan may be relative
+            session = _Session(
+                saved=saved,
+                run_dir=run_dir,
+                topologies=tuple(catalog.load_topology(one) for one in request.plan.topologies),
+                stack=load_stack(request.plan),
+                qemu_version=read_qemu_version(),
+                store=store,
+                observer=observer,
+            )
+            observer.say(f"resuming {run_dir.path.name}")
+            return _work(session), run_dir.path
+
+
+def _take_up(run_dir: RunDir) -> SavedRun:
+    """Read what was asked for; the time until the last sign of life counts as spent."""
+    filename = str(run_dir.path / REQUEST_FILE)
+    saved = parse_request(run_dir.read(REQUEST_FILE), filename=filename)
+    spent_s = saved.spent_s + max(0.0, run_dir.last_write_s() - saved.session_began_s)
+    return saved.model_copy(update={"session_began_s": time.time(), "spent_s": round(spent_s, 3)})
+
+
+def _work(session: _Session) -> RunRecord:
+    """Carry out what is left of a run, from the request that is kept first to its record."""
+    try:
+        session.run_dir.write(REQUEST_FILE, dump_request(session.saved))
+        return _carry_out(session)
+    except KeyboardInterrupt as err:
+        raise RunInterruptedError(session.run_dir.path) from err
+
+
+def _carry_out(session: _Session) -> RunRecord:
+    plan, saved, run_dir = session.plan, session.saved, session.run_dir
+    began = time.monotonic()
+    tree = Path(saved.request.tree) if saved.request.tree else None
+    built = build_kernels(
+        plan, session.stack, tree=tree, store=session.store, observer=session.observer
+    )
+    check_footing(saved, name_kernels(built), folder=run_dir.path)
     for kernel in built:
         keep_build_log(kernel, run_dir)
-    accel, outcomes = _test(
-        plan, built, topologies, run_dir=run_dir, store=store, observer=observer
-    )
-    unhosted = () if request.is_narrowed else find_unhosted([one.events for one in outcomes])
+    accel, outcomes = _test(session, built)
+    is_narrowed = saved.request.is_narrowed
+    unhosted = () if is_narrowed else find_unhosted([one.events for one in outcomes])
     cells = make_cells(plan, built, outcomes, unhosted=unhosted)
     comparison = compare_cells(
         [cell for cell in cells if cell.kernel.role is Role.BASE],
@@ -82,43 +165,45 @@ def run(request: RunRequest, *, store: Store, observer: Observer) -> tuple[RunRe
         schema_version=SCHEMA_VERSION,
         id=run_dir.path.name,
         tool_version=__version__,
-        command=request.command,
-        plan=request.plan_name,
-        started=started.isoformat(timespec="seconds"),
-        seconds=round(time.monotonic() - began, 3),
-        host=read_host(accel, qemu_version),
+        command=saved.request.command,
+        plan=saved.request.plan_name,
+        started=saved.started,
+        seconds=round(saved.spent_s + time.monotonic() - began, 3),
+        host=read_host(accel, session.qemu_version),
         cells=cells,
         comparison=comparison,
         exit_code=exit_code,
         exit_reason=exit_reason,
     )
     _write(record, outcomes, run_dir)
-    return record, run_dir.path
+    return record
 
 
-def _test(
-    plan: Plan,
-    built: Sequence[BuiltKernel],
-    topologies: Sequence[Topology],
-    *,
-    run_dir: RunDir,
-    store: Store,
-    observer: Observer,
-) -> tuple[Accel, tuple[CellOutcome, ...]]:
+def _test(session: _Session, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple[CellOutcome, ...]]:
     """Run the tests of every kernel on every topology; where one does not build, none."""
+    plan, store, observer = session.plan, session.store, session.observer
     kernels = [(one, one.outcome) for one in built if isinstance(one.outcome, Kernel)]
     if len(kernels) < len(built):
         return _NOT_BOOTED, ()
     base = kernels[0][1]
     harness = choose_harness(store, base.harness_dir, say=observer.say)
     image = build_guest_image(store, harness, say=observer.say)
-    probe_dir = run_dir.path / "probe"
+    probe_dir = session.run_dir.path / "probe"
     accel = choose_accel(store, base.image, image, log_dir=probe_dir, say=observer.say)
     observer.say(f"accelerator: {accel.name} ({accel.reason})")
+    _keep_footing(
+        session,
+        name_kernels(built)
+        | name_machines(
+            session.topologies, image=image, accel=accel.name, qemu_version=session.qemu_version
+        ),
+    )
+    fitting = _count_fitting(session.topologies)
+    at_once = min(plan.parallel or max(fitting), len(kernels) * len(fitting))
     jobs = [
         CellJob(
             name=name_cell(one.role, topology),
-            folder=run_dir.cell_folder(name_cell(one.role, topology)),
+            folder=session.run_dir.cell_folder(name_cell(one.role, topology)),
             kernel=kernel.image,
             kernel_config=kernel.config,
             image=image,
@@ -127,25 +212,36 @@ def _test(
             features=tuple(name for series in one.series for name in series.meta.provides),
             tests=plan.tests,
             select=plan.select,
+            workers=plan.parallel // at_once or fits,
         )
-        for topology in plan.topologies
+        for topology, fits in zip(plan.topologies, fitting, strict=True)
         for one, kernel in kernels
     ]
-    largest_mib = max(topology.boot_memory_mib for topology in topologies)
-    parallel = plan.parallel or _count_fitting(largest_mib)
-    return accel, run_cells(jobs, parallel=parallel, on_event=observer.cell_event)
+    return accel, run_cells(jobs, parallel=at_once, on_event=observer.cell_event)
 
 
-def _count_fitting(guest_memory_mib: int) -> int:
-    """Return how many guests the host has cores and memory for, at least one."""
-    usable_mib = int(read_available_mib() * _MEMORY_SHARE)
-    fitting = usable_mib // (guest_memory_mib + _GUEST_OVERHEAD_MIB)
-    return max(1, min(os.cpu_count() or 1, fitting))
+def _keep_footing(session: _Session, footing: dict[str, str]) -> None:
+    """Refuse to mix results that do not rest on the same; keep what they rest on."""
+    check_footing(session.saved, footing, folder=session.run_dir.path)
+    saved = session.saved.model_copy(update={"footing": footing})
+    session.run_dir.write(REQUEST_FILE, dump_request(saved))
+
+
+def _count_fitting(topologies: Sequence[Topology]) -> tuple[int, ...]:
+    """Return for each topology how many tests on it are worth running at once, at least one.
+
+    Each cell may have that many workers, though others run beside it: their guests are admitted one
+    by one, and the last cell that runs can have the whole host. A plan's ``parallel`` instead is
+    shared out between the cells, so that it bounds them all.
+    """
+    capacity, cores = measure_host(), count_cores()
+    return tuple(min(cores, count_guests(capacity, need_of(one))) for one in topologies)
 
 
 def _write(record: RunRecord, outcomes: Sequence[CellOutcome], run_dir: RunDir) -> None:
+    """Write the run's files, the record last: it says that the run is finished."""
     junits = {outcome.job.name: outcome.junit for outcome in outcomes}
-    run_dir.write(RECORD_FILE, dump_record(record))
     run_dir.write(JUNIT_FILE, merge_junit([(c, junits.get(c.name)) for c in record.cells]))
     run_dir.write(REPORT_FILE, render_report(record, read_log=run_dir.read))
+    run_dir.write(RECORD_FILE, dump_record(record))
     run_dir.point_latest()

@@ -61,6 +61,32 @@ def test_an_unknown_series_or_topology_on_the_command_line_is_exit_2(tmp_path: P
     assert "'ten-nodes' is no topology" in done.output
 
 
+@pytest.mark.parametrize(
+    "others", [["-k", "mbind"], ["--no-series"], ["-t", "two-nodes"], ["--source", "debian:6.1"]]
+)
+def test_resume_goes_alone(others: list[str], tmp_path: Path) -> None:
+    done = call("run", "--resume", "latest", *others, folder=tmp_path)
+    assert (done.returncode, done.output.count("\n")) == (2, 1)
+    assert done.output.startswith("testbed: --resume goes alone: ")
+
+
+@pytest.mark.parametrize("name", ["latest", "20260314-120000-quick"])
+def test_a_run_that_is_not_there_cannot_be_resumed(name: str, tmp_path: Path) -> None:
+    done = call("run", "--resume", name, folder=tmp_path)
+    assert (done.returncode, done.output.count("\n")) == (2, 1)
+    assert "no run to resume" in done.output
+
+
+def test_a_run_that_is_finished_cannot_be_resumed(tmp_path: Path) -> None:
+    folder = tmp_path / "runs/20260314-120000-quick"
+    folder.mkdir(parents=True)
+    for name in ("request.json", "record.json"):
+        (folder / name).write_text("{}")
+    done = call("run", "--resume", "latest", folder=tmp_path)
+    assert (done.returncode, done.output.count("\n")) == (2, 1)
+    assert done.output == f"testbed: {folder}: this run is finished: there is nothing to resume\n"
+
+
 def test_an_unknown_option_is_exit_2(tmp_path: Path) -> None:
     assert call("run", "--fast", folder=tmp_path).returncode == 2
 

@@ -1,5 +1,8 @@
 """The folder of a run, and the harness that its tests are built on."""
 
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,7 +10,7 @@ import pytest
 
 from testbed.errors import InfraError, UserError
 from testbed.host.harness import HEADERS, choose_harness, find_harness
-from testbed.host.run_dir import RunDir
+from testbed.host.run_dir import RECORD_FILE, REQUEST_FILE, RunDir
 from testbed.host.store import Store
 
 NOON = datetime(2026, 3, 14, 12, 0, 0, tzinfo=UTC)
@@ -32,6 +35,65 @@ def test_latest_leads_to_the_newest_run(tmp_path: Path) -> None:
         RunDir.create(tmp_path, started=NOON, name=name).point_latest()
     assert (tmp_path / "latest").resolve().name == "20260314-120000-two"
     assert [path.name for path in tmp_path.glob(".latest*")] == []
+
+
+def make_run(runs_dir: Path, minute: int) -> RunDir:
+    run_dir = RunDir.create(runs_dir, started=NOON.replace(minute=minute), name="quick")
+    run_dir.write(REQUEST_FILE, "{}")
+    return run_dir
+
+
+def test_a_run_is_found_by_its_folder_its_id_or_as_the_latest_that_was_started(
+    tmp_path: Path,
+) -> None:
+    first, second = make_run(tmp_path, 1), make_run(tmp_path, 2)
+    first.write(RECORD_FILE, "{}")
+    first.point_latest()
+    assert RunDir.find(tmp_path, str(first.path)) == first
+    assert RunDir.find(tmp_path, first.path.name) == first
+    assert RunDir.find(tmp_path, "latest") == second
+    assert RunDir.find(tmp_path, str(tmp_path / "latest")) == first
+    assert (first.is_finished, second.is_finished) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["latest", "20260314-120000-quick", "/nowhere"])
+def test_a_run_that_is_not_there_is_one_clear_message(name: str, tmp_path: Path) -> None:
+    (tmp_path / "20260314-120000-quick").mkdir()  # of a testbed that kept no request
+    with pytest.raises(UserError, match=r"no run to resume: .*request\.json") as caught:
+        RunDir.find(tmp_path, name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_is_held_by_one_testbed_and_by_none_after_its_death(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, 1)
+    script = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from testbed.host.run_dir import RunDir\n"
+        "with RunDir(Path(sys.argv[1])).hold():\n"
+        "    print('held', flush=True)\n"
+        "    signal.pause()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(run_dir.path)], stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(UserError, match="another testbed is at work"), run_dir.hold():
+            pass
+        holder.kill()
+        holder.wait()
+        with run_dir.hold():
+            pass
+
+
+def test_the_last_sign_of_life_is_the_newest_file(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path, 1)
+    run_dir.write("cells/a/log", "text")
+    for path in (run_dir.path, *run_dir.path.rglob("*")):
+        os.utime(path, (1000, 1000))
+    os.utime(run_dir.path / "cells/a/log", (2000, 2000))
+    assert run_dir.last_write_s() == 2000
 
 
 def test_what_is_written_is_whole_and_can_hold_a_guests_text(tmp_path: Path) -> None:
