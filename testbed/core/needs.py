@@ -41,7 +41,10 @@ Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
 class Scope(StrEnum):
-    """Who has a guest: each test its own, or all tests of a file one, until one of them fails."""
+    """Who has a guest: each test its own, or the tests of a file one, until one of them fails.
+
+    Where tests run side by side, each worker has a guest for the file.
+    """
 
     TEST = "test"
     FILE = "file"

@@ -33,10 +33,12 @@ def boot(request: BootRequest) -> Vm | BootFailure:
     :class:`InfraError` when QEMU itself does not start.
     """
     began = time.monotonic()
-    vm = Vm(qemu.start(request), request.topology)
+    started = qemu.start(request)
+    vm = Vm(started, request.topology)
     try:
         failure = _await_ready(vm) or _check_machine(vm)
-        vm.boot_seconds = time.monotonic() - began
+        waited_s = started.ticket.waited_s if started.ticket else 0.0
+        vm.boot_seconds = time.monotonic() - began - waited_s
     except BaseException:
         vm.close()
         raise

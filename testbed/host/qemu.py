@@ -56,16 +56,20 @@ class Qemu:
 
     def close(self) -> None:
         """End QEMU and everything that talks to it; a log that holds nothing is removed."""
-        proc.end(self.process, grace_s=0.0)  # there is nothing in it that is worth a farewell
-        self.qmp.close()
-        self.port.close()
-        self.console.close()
+        with ExitStack() as closing:
+            if self.ticket is not None:
+                closing.callback(self.ticket.release)
+            closing.callback(self._remove_empty_logs)
+            for end in (self.console.close, self.port.close, self.qmp.close):
+                closing.callback(end)
+            # There is nothing in it that is worth a farewell.
+            proc.end(self.process, grace_s=0.0)
+
+    def _remove_empty_logs(self) -> None:
         for log in (self.log, self.console.log, self.qmp.log):
             with contextlib.suppress(FileNotFoundError):
                 if not log.stat().st_size:
                     log.unlink()
-        if self.ticket is not None:
-            self.ticket.release()
 
 
 def start(request: BootRequest, *, state: Path | None = None) -> Qemu:

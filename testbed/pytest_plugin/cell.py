@@ -140,6 +140,7 @@ class Cell:
         One process of a cell calls this before any test is run; the others learn of a failure from
         the file that it leaves. ``is_reported`` says that an earlier part of the run has told it.
         """
+        self._failure_file.unlink(missing_ok=True)  # of a part of the run that was cut short
         outcome = self._snapshots.get()
         if isinstance(outcome, BootFailure):
             self._note_failure(outcome.crash)
