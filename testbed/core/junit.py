@@ -16,10 +16,12 @@ from junitparser import Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCa
 from testbed.core.compare import is_bad
 from testbed.core.record import CellRecord
 from testbed.core.result import TestResult, Verdict
+from testbed.core.text import shorten_middle
 
 # XML 1.0, production [2] Char; DEL goes too, as it does in the files that pytest writes.
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\x7e\x80-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MESSAGE_CHARS: Final = 500
+_TEXT_CHARS: Final = 256 * 1024
 
 _RESULTS: Final[Mapping[Verdict, type[Failure | Error | Skipped]]] = {
     Verdict.SKIPPED: Skipped,
@@ -109,7 +111,8 @@ def _make_case(test: TestResult) -> TestCase:
         title = test.crash.title if test.crash else ""
         excerpt = test.crash.excerpt if test.crash else ""
         result = kind(escape_illegal(_headline(test, title)), str(test.verdict))
-        result.text = escape_illegal("\n".join(filter(None, (title, test.message, excerpt))))
+        text = "\n".join(filter(None, (title, test.message, excerpt)))
+        result.text = escape_illegal(shorten_middle(text, width=_TEXT_CHARS))
         case.append(result)
     return case
 

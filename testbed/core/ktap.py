@@ -6,11 +6,19 @@ A verdict on one case of it is :func:`judge_case`. The grammar of the lines is i
 
 import re
 import signal
-from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Final
 
+from testbed.core.ktap_case import (
+    MAX_CASES,
+    MAX_MARKER_CHARS,
+    MAX_MARKERS,
+    KtapCase,
+    Level,
+    Pending,
+    Room,
+)
 from testbed.core.ktap_line import (
     BAIL_OUT,
     EXPECTATION,
@@ -30,9 +38,8 @@ from testbed.core.text import clean, shorten_middle
 
 MAX_LINE_CHARS: Final = 16 * 1024
 MAX_DEPTH: Final = 8
-_MAX_DIAGNOSTICS: Final = 200  # a case; expectations that failed are kept up to twice as many
-_MAX_DIAGNOSTIC_CHARS: Final = 1000
-_MAX_MARKERS: Final = 10_000  # a case
+MAX_LINES: Final = 200_000  # of a whole transcript
+_MAX_DIAGNOSTIC_LINE_CHARS: Final = 1000
 _MAX_PROBLEMS: Final = 50
 _MAX_COMPLAINTS: Final = 40
 _HINTS: Final = {
@@ -41,23 +48,6 @@ _HINTS: Final = {
 }
 KSFT_SKIP: Final = 4  # exit status, tools/testing/selftests/kselftest.h, 6.12
 _SHOWN_CHARS: Final = 120
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KtapCase:
-    """One result line and the lines that belong to it.
-
-    ``reason`` is the text of its directive; ``children`` are nested results. The outcome of a
-    parent is never better than its children's: all skipped is skipped, one failed is failed.
-    """
-
-    name: str
-    outcome: Outcome
-    reason: str = ""
-    diagnostics: tuple[str, ...] = ()
-    metrics: tuple[Metric, ...] = ()
-    placements: tuple[Placement, ...] = ()
-    children: tuple["KtapCase", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,58 +71,30 @@ _BAD_OUTCOMES: Final = (Outcome.ERROR, Outcome.TIMEOUT, Outcome.FAIL)
 
 
 def parse_ktap(lines: Iterable[str]) -> KtapRun:
-    """Read the output of one run, line by line; whatever is wrong with it is a problem."""
+    """Read the output of one run, line by line; whatever is wrong with it is a problem.
+
+    More than :data:`MAX_LINES` lines are not read, more than :data:`MAX_CASES` results and
+    :data:`MAX_MARKERS` metrics and placements are not kept; each of these is a problem too.
+    """
     parser = _Parser()
-    for line in lines:
+    for number, line in enumerate(lines):
+        if number == MAX_LINES:
+            parser.give_up(f"more than {MAX_LINES} lines: the others were not read")
+            break
         parser.feed(line)
     return parser.finish()
-
-
-@dataclass(slots=True)
-class _Pending:
-    """What has been seen of a case before its result line."""
-
-    name: str = ""
-    diagnostics: list[str] = field(default_factory=list)
-    dropped: int = 0
-    metrics: list[Metric] = field(default_factory=list)
-    placements: list[Placement] = field(default_factory=list)
-    children: tuple[KtapCase, ...] = ()
-
-    def add_diagnostic(self, line: str) -> None:
-        limit = _MAX_DIAGNOSTICS * (2 if EXPECTATION.match(line) else 1)
-        if len(self.diagnostics) < limit:
-            self.diagnostics.append(line)
-        else:
-            self.dropped += 1
-
-    @property
-    def shown_diagnostics(self) -> tuple[str, ...]:
-        more = (f"... {self.dropped} more lines",) if self.dropped else ()
-        return (*self.diagnostics, *more)
-
-
-@dataclass(slots=True)
-class _Level:
-    """One level of nesting: the results at one indentation."""
-
-    indentation: int
-    planned: int | None = None
-    skip_reason: str | None = None
-    cases: list[KtapCase] = field(default_factory=list)
-    numbers: set[int] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)
-    pending: _Pending = field(default_factory=_Pending)
 
 
 class _Parser:
     """State of a parse: the stack of levels, outermost first."""
 
     def __init__(self) -> None:
-        self._levels = [_Level(indentation=0)]
+        self._levels = [Level(indentation=0)]
         self._problems: list[str] = []
         self._dropped_problems = 0
         self._is_bailed_out = False
+        self._room = Room()
+        self._told_limits: set[str] = set()
 
     def feed(self, line: str) -> None:
         raw_chars = len(line)
@@ -143,6 +105,12 @@ class _Parser:
         indentation = len(text) - len(body)
         if not self._feed_structure(body, indentation):
             self._feed_diagnostic(body, indentation, is_cut=raw_chars > MAX_LINE_CHARS)
+
+    def give_up(self, limit: str) -> None:
+        """Say, once, which limit this transcript is beyond."""
+        if limit not in self._told_limits:
+            self._told_limits.add(limit)
+            self._problems.append(limit)  # not counted with the others: it explains many of them
 
     def finish(self) -> KtapRun:
         top = self._pop_to(0)
@@ -169,7 +137,7 @@ class _Parser:
             return self._take_result(result, indentation)
         elif match := BAIL_OUT.match(body):
             self._is_bailed_out = True
-            self._add_problem(f"Bail out! {match['reason']}".rstrip())
+            self._add_problem(_shorten(f"Bail out! {match['reason']}".rstrip()))
         else:
             return False
         return True
@@ -181,20 +149,20 @@ class _Parser:
         elif match := RUN.match(body):
             if pending.name:
                 self._add_problem(f"{pending.name} began and did not end")
-            pending.name = match["name"]
+            pending.name = _shorten(match["name"])
         elif match := TOTALS.match(body):
             self._check_totals(match, self._find(indentation))
         elif body and not HARNESS_NOISE.match(body):
-            pending.add_diagnostic(shorten_middle(body, width=_MAX_DIAGNOSTIC_CHARS))
+            pending.add_diagnostic(_shorten(body), self._room)
 
-    def _take_plan(self, level: _Level, match: re.Match[str]) -> None:
+    def _take_plan(self, level: Level, match: re.Match[str]) -> None:
         count = int(match["count"][:9])
         if level.planned is not None:
             self._add_problem(f"a second plan: 1..{count} after 1..{level.planned}")
             return
         level.planned = count
         if count == 0 and match["reason"] is not None:
-            level.skip_reason = match["reason"] or "no reason given"
+            level.skip_reason = _shorten(match["reason"]) or "no reason given"
 
     def _take_result(self, result: ResultLine, indentation: int) -> bool:
         if result.number is None:
@@ -206,6 +174,10 @@ class _Parser:
         if self._is_bailed_out:
             self._add_problem(f"a result after the bail-out: {_show(result.text)}")
             return True
+        if not self._room.cases:
+            self.give_up(f"more than {MAX_CASES} results: the others were not kept")
+            return True
+        self._room.cases -= 1
         level = self._enter(indentation)
         self._check_number(result.number, level)
         case = self._make_case(result, level.pending)
@@ -213,10 +185,11 @@ class _Parser:
             self._add_problem(f"{_show(case.name)} has more than one result")
         level.names.add(case.name)
         level.cases.append(case)
-        level.pending = _Pending()
+        level.outcomes[case.outcome.value] += 1
+        level.pending = Pending()
         return True
 
-    def _check_number(self, number: int, level: _Level) -> None:
+    def _check_number(self, number: int, level: Level) -> None:
         due = len(level.cases) + 1
         if number in level.numbers:
             self._add_problem(f"number {number} came twice")
@@ -224,41 +197,49 @@ class _Parser:
             self._add_problem(f"number {number} came where {due} was due")
         level.numbers.add(number)
 
-    def _make_case(self, result: ResultLine, pending: _Pending) -> KtapCase:
-        if pending.name and result.name and result.name != pending.name:
-            self._add_problem(f"{pending.name} began, and {_show(result.name)} ended")
+    def _make_case(self, result: ResultLine, pending: Pending) -> KtapCase:
+        name = _shorten(result.name)
+        if pending.name and name and name != pending.name:
+            self._add_problem(f"{pending.name} began, and {_show(name)} ended")
         return KtapCase(
-            name=result.name or pending.name,
+            name=name or pending.name,
             outcome=_weigh(result.outcome, pending.children),
-            reason=result.reason,
+            reason=_shorten(result.reason),
             diagnostics=pending.shown_diagnostics,
             metrics=tuple(pending.metrics),
             placements=tuple(pending.placements),
             children=pending.children,
         )
 
-    def _take_marker(self, body: str, pending: _Pending, *, is_cut: bool) -> None:
+    def _take_marker(self, body: str, pending: Pending, *, is_cut: bool) -> None:
         if is_cut:
             self._add_problem(f"a line of more than {MAX_LINE_CHARS} characters: {_show(body)}")
             return
-        if len(pending.metrics) + len(pending.placements) >= _MAX_MARKERS:
-            self._add_problem(f"more than {_MAX_MARKERS} metrics and placements in one case")
+        if not self._room.markers or self._room.marker_chars < len(body):
+            self.give_up(
+                f"more than {MAX_MARKERS} metrics and placements, or {MAX_MARKER_CHARS} characters "
+                "of them: the others were not kept"
+            )
             return
+        self._room.markers -= 1
+        self._room.marker_chars -= len(body)
         try:
             marker = parse_marker(body.removeprefix("# "))
         except MarkerError as err:
-            self._add_problem(f"{err}: {_show(body)}")
+            self._add_problem(f"{_tidy(str(err))}: {_show(body)}")
             return
+        # What JSON escapes ("\\u001b") was not there when the line was cleaned.
         if isinstance(marker, Metric):
-            pending.metrics.append(marker)
+            name, unit = _tidy(marker.name), _tidy(marker.unit)
+            pending.metrics.append(replace(marker, name=name, unit=unit))
         else:
-            pending.placements.append(marker)
+            pending.placements.append(replace(marker, what=_tidy(marker.what)))
 
-    def _find(self, indentation: int) -> _Level:
+    def _find(self, indentation: int) -> Level:
         """Return the innermost open level that a line so far indented can belong to."""
         return next(lv for lv in reversed(self._levels) if lv.indentation <= indentation)
 
-    def _enter(self, indentation: int, *, is_new: bool = False) -> _Level:
+    def _enter(self, indentation: int, *, is_new: bool = False) -> Level:
         """Return the level of ``indentation``, ending deeper ones, opening it where it is new."""
         level = self._pop_to(indentation)
         if level.indentation == indentation:
@@ -268,11 +249,11 @@ class _Parser:
         if len(self._levels) >= MAX_DEPTH:
             self._add_problem(f"results are nested more than {MAX_DEPTH} deep")
             return level
-        level = _Level(indentation=indentation)
+        level = Level(indentation=indentation)
         self._levels.append(level)
         return level
 
-    def _pop_to(self, indentation: int) -> _Level:
+    def _pop_to(self, indentation: int) -> Level:
         """End the levels deeper than ``indentation``: their cases await their parent's result."""
         while self._levels[-1].indentation > indentation:
             ended = self._levels.pop()
@@ -283,7 +264,7 @@ class _Parser:
             parent.children = (*parent.children, *ended.cases)
         return self._levels[-1]
 
-    def _check_level(self, level: _Level) -> None:
+    def _check_level(self, level: Level) -> None:
         came = len(level.cases)
         if level.pending.name:
             self._add_problem(f"{level.pending.name} began and did not end")
@@ -294,12 +275,11 @@ class _Parser:
         elif level.planned != came:
             self._add_problem(f"{level.planned} results were planned, {came} came")
 
-    def _check_totals(self, match: re.Match[str], level: _Level) -> None:
-        seen = Counter(case.outcome.value for case in level.cases)
+    def _check_totals(self, match: re.Match[str], level: Level) -> None:
         wrong = [
-            f"{key}:{count} (seen: {seen[key]})"
+            f"{key}:{shorten_middle(count, width=12)} (seen: {level.outcomes[key]})"
             for key, count in match.groupdict().items()
-            if int(count[:9]) != seen[key]
+            if int(count[:9]) != level.outcomes[key]
         ]
         if wrong:
             self._add_problem(f"the program's totals differ from its results: {' '.join(wrong)}")
@@ -395,6 +375,14 @@ def _name_signal(exit_status: int) -> str:
         return f" ({signal.Signals(number).name})"
     except ValueError:
         return ""
+
+
+def _tidy(text: str) -> str:
+    return _shorten(" ".join(clean(text).split()))
+
+
+def _shorten(text: str) -> str:
+    return shorten_middle(text, width=_MAX_DIAGNOSTIC_LINE_CHARS)
 
 
 def _show(text: str) -> str:

@@ -82,7 +82,7 @@ def parse_result(body: str) -> ResultLine | None:
     if match is None:
         return None
     rest = match["rest"].strip().removeprefix("- ")
-    directive = _DIRECTIVE.search(rest)
+    directive = _DIRECTIVE.search(rest) if "#" in rest else None  # the search is slow
     word = (directive["word"] or "").upper() if directive else ""
     return ResultLine(
         text=body,

@@ -1,4 +1,4 @@
-"""The guest's serial console: read as it comes, kept whole on disk, watched for crashes."""
+"""The guest's serial console: read as it comes, kept on disk, watched for crashes."""
 
 import contextlib
 import socket
@@ -10,27 +10,40 @@ from typing import Final
 
 from testbed.core.crash import CrashScanner
 from testbed.core.result import Crash
+from testbed.host.console_log import LIMIT_BYTES, ConsoleLog
 
 _CHUNK_BYTES: Final = 1 << 16
-_LINE_BYTES: Final = 1 << 14  # a longer line is cut there: a guest must not fill our memory
+# A longer line loses its middle: a guest must not fill our memory. Its end is kept, since what
+# the kernel says stands there where user space left a line unfinished.
+_LINE_CHARS: Final = 1 << 14
+_LINE_END_CHARS: Final = 1 << 12
+_LINE_GAP: Final = " [...] "
 _KEPT_LINES: Final = 4000
+_KEPT_CHARS: Final = 4 << 20
 
 
 class Console:
-    """Reads ``connection`` in a thread until QEMU closes it, writing every byte to ``log``.
+    """Reads ``connection`` in a thread until QEMU closes it, and keeps it in ``log``.
+
+    A guest waits for whoever reads its serial port: so reading goes on whatever comes, also when
+    ``log`` can take no more, for ``limit_bytes`` or for a full disk (:attr:`log_gap`). The newest
+    lines alone stay in memory, at most 8000 and of them 8 Mi characters.
 
     Lines are counted from the start of the console; :meth:`mark` gives the present count, so that
     a caller can ask for what came since.
     """
 
-    def __init__(self, connection: socket.socket, log: Path) -> None:
+    def __init__(
+        self, connection: socket.socket, log: Path, *, limit_bytes: int = LIMIT_BYTES
+    ) -> None:
         self.log = log
+        self._sink = ConsoleLog(log, limit_bytes=limit_bytes)
         self._connection = connection
         self._scanner = CrashScanner()
         self._lines: list[str] = []
+        self._kept_chars = 0
         self._dropped = 0
-        self._crash_marks: list[int] = []
-        self._pending = b""
+        self._pending = bytearray()
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._read, name="console", daemon=True)
@@ -40,6 +53,11 @@ class Console:
     def is_closed(self) -> bool:
         """Whether QEMU has closed the console, that is: has ended."""
         return self._closed
+
+    @property
+    def log_gap(self) -> str:
+        """What of the console is not in :attr:`log`, and why; empty as long as all is."""
+        return self._sink.gap
 
     def mark(self) -> int:
         """Return how many lines have come so far."""
@@ -88,23 +106,23 @@ class Console:
         self._connection.sendall(data)
 
     def close(self) -> None:
-        """Stop reading; what has come is on disk."""
+        """Stop reading; what has come is on disk, as far as the disk takes it."""
         with contextlib.suppress(OSError):  # QEMU closed it first
             self._connection.shutdown(socket.SHUT_RDWR)
         self._thread.join()
         self._connection.close()
 
     def _read(self) -> None:
-        """Read to the end; whatever ends it, a full disk included, ends the waits too."""
+        """Read to the end; whatever ends it ends the waits too."""
         try:
-            with self.log.open("ab", buffering=0) as sink:
-                while chunk := self._receive():
-                    sink.write(chunk)
-                    self._take(chunk)
+            while chunk := self._receive():
+                self._sink.add(chunk)
+                self._take(chunk)
         finally:
+            self._sink.close()
             with self._changed:
                 if self._pending:
-                    self._add_line(self._pending)
+                    self._add_line(self._pending.decode(errors="replace"))
                 self._scanner.finish()
                 self._closed = True
                 self._changed.notify_all()
@@ -116,17 +134,31 @@ class Console:
             return b""
 
     def _take(self, chunk: bytes) -> None:
-        *whole, rest = (self._pending + chunk).split(b"\n")
-        self._pending = rest[:_LINE_BYTES]
-        with self._changed:
-            for raw in whole:
-                self._add_line(raw)
-            self._changed.notify_all()
+        whole, newline, rest = chunk.rpartition(b"\n")
+        if newline:
+            lines = (self._pending + whole).decode(errors="replace").split("\n")
+            self._pending.clear()
+            with self._changed:
+                for line in lines:
+                    self._add_line(line)
+                self._changed.notify_all()
+        self._pending += rest  # QEMU's serial port sends byte by byte: most chunks end here
+        if len(self._pending) > 8 * _LINE_CHARS:  # bytes, at most four a character
+            del self._pending[4 * _LINE_CHARS : -4 * _LINE_END_CHARS]
 
-    def _add_line(self, raw: bytes) -> None:
-        line = raw[:_LINE_BYTES].decode(errors="replace").rstrip("\r")
+    def _add_line(self, line: str) -> None:
+        if len(line) > _LINE_CHARS:
+            head = line[: _LINE_CHARS - _LINE_END_CHARS - len(_LINE_GAP)]
+            line = head + _LINE_GAP + line[-_LINE_END_CHARS:]
+        line = line.rstrip("\r")
         self._lines.append(line)
+        self._kept_chars += len(line)
         self._scanner.feed(line)
-        if len(self._lines) > 2 * _KEPT_LINES:
-            del self._lines[:_KEPT_LINES]
-            self._dropped += _KEPT_LINES
+        if len(self._lines) > 2 * _KEPT_LINES or self._kept_chars > 2 * _KEPT_CHARS:
+            self._drop_older_half()
+
+    def _drop_older_half(self) -> None:
+        half = len(self._lines) // 2
+        self._dropped += half
+        del self._lines[:half]
+        self._kept_chars = sum(map(len, self._lines))

@@ -3,45 +3,30 @@
 import json
 import shlex
 import time
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 import paramiko
 from fabric import Config, Connection
 from invoke.exceptions import CommandTimedOut, UnexpectedExit
 
+from testbed.core.text import clean, shorten_middle
 from testbed.errors import GuestLostError
+from testbed.host.guest_result import (
+    GuestCommandError,
+    GuestOutputError,
+    GuestResult,
+    GuestTimeoutError,
+)
+from testbed.host.guest_runner import BoundedRunner
 from testbed.host.keys import Keys
 
 _CONNECT_TIMEOUT_S: Final = 30
 _DEFAULT_TIMEOUT_S: Final = 60.0
 _NO_STATUS: Final = -1
+_LIMIT_BYTES: Final = 16 << 20
+_LINE_BYTES: Final = 1 << 20  # the longest line of a program that is talked to
+_SHOWN_CHARS: Final = 2000
 _LOST: Final = (paramiko.SSHException, EOFError, OSError)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuestResult:
-    """What a command in the guest printed, and its exit status."""
-
-    command: str
-    stdout: str
-    stderr: str
-    status: int
-
-
-class GuestCommandError(AssertionError):
-    """A command that a test relies on failed in the guest."""
-
-    def __init__(self, result: GuestResult) -> None:
-        self.result = result
-        super().__init__(
-            f"status {result.status} from {result.command!r} in the guest\n"
-            f"{result.stdout}{result.stderr}".rstrip()
-        )
-
-
-class GuestTimeoutError(AssertionError):
-    """A command in the guest did not end within its deadline."""
 
 
 class Guest:
@@ -74,22 +59,32 @@ class Guest:
             raise GuestLostError(f"the guest's SSH server does not answer: {err}") from err
 
     def run(
-        self, command: str, *, timeout_s: float = _DEFAULT_TIMEOUT_S, check: bool = True
+        self,
+        command: str,
+        *,
+        timeout_s: float = _DEFAULT_TIMEOUT_S,
+        check: bool = True,
+        limit_bytes: int = _LIMIT_BYTES,
     ) -> GuestResult:
         """Run a shell command as root.
 
         Raises :class:`GuestCommandError` on a non-zero status unless ``check`` is False,
-        :class:`GuestTimeoutError` past ``timeout_s``, :class:`GuestLostError` when SSH breaks.
+        :class:`GuestTimeoutError` past ``timeout_s``, :class:`GuestLostError` when SSH breaks, and
+        :class:`GuestOutputError` past ``limit_bytes`` of stdout or of stderr.
         """
         began = time.monotonic()
+        runner = BoundedRunner(self._connection, limit_bytes=limit_bytes)
         try:
-            done = self._connection.run(
-                command, hide=True, warn=True, timeout=timeout_s, in_stream=False
-            )
+            done = runner.run(command, hide=True, warn=True, timeout=timeout_s, in_stream=False)
         except CommandTimedOut as err:
             raise GuestTimeoutError(f"no end of {command!r} after {timeout_s:g} s") from err
         except _LOST as err:
             raise GuestLostError(f"the guest went away during {command!r}: {err}") from err
+        if runner.is_cut:
+            raise GuestOutputError(
+                f"more than {limit_bytes} bytes from {_show(command)} in the guest, "
+                f"let it print less; it began:\n{_show_head(done.stdout, done.stderr)}"
+            )
         result = GuestResult(
             command=command, stdout=done.stdout, stderr=done.stderr, status=done.return_code
         )
@@ -139,7 +134,7 @@ class GuestProcess:
     def __init__(self, channel: paramiko.Channel, command: str) -> None:
         self.command = command
         self._channel = channel
-        self._pending = b""
+        self._pending = bytearray()
         channel.set_combine_stderr(combine=True)
         channel.exec_command(command)
 
@@ -152,25 +147,23 @@ class GuestProcess:
     def read_line(self, *, timeout_s: float = _DEFAULT_TIMEOUT_S) -> str:
         """Return the next line that the program prints.
 
-        Raises :class:`GuestTimeoutError` past ``timeout_s`` and :class:`GuestLostError` at the end
-        of its output.
+        Raises :class:`GuestTimeoutError` past ``timeout_s``, :class:`GuestLostError` at the end of
+        its output, and :class:`GuestOutputError` for a line of more than 1 MiB, after which the
+        program is not to be talked to.
         """
         deadline = time.monotonic() + timeout_s
-        while b"\n" not in self._pending:
-            self._channel.settimeout(max(0.0, deadline - time.monotonic()))
-            try:
-                chunk = self._channel.recv(1 << 16)
-            except TimeoutError as err:
-                raise GuestTimeoutError(
-                    f"{self.command!r} said nothing for {timeout_s:g} s"
-                ) from err
-            if not chunk:
-                raise GuestLostError(
-                    f"{self.command!r} ended: {self._pending.decode(errors='replace')}"
+        searched = 0  # a guest may send a byte at a time
+        while (end := self._pending.find(b"\n", searched)) < 0:
+            searched = len(self._pending)
+            if searched > _LINE_BYTES:
+                raise GuestOutputError(
+                    f"{self.command!r} printed a line of more than {_LINE_BYTES} bytes, "
+                    f"which begins:\n{_show_head(self._decode(_SHOWN_CHARS))}"
                 )
-            self._pending += chunk
-        line, _, self._pending = self._pending.partition(b"\n")
-        return line.decode(errors="replace")
+            self._pending += self._receive(deadline, timeout_s=timeout_s)
+        line = self._decode(end)
+        del self._pending[: end + 1]
+        return line
 
     def ask(self, request: str, *, timeout_s: float = _DEFAULT_TIMEOUT_S) -> dict[str, Any]:
         """Send a line and return the JSON object that the program answers with."""
@@ -182,10 +175,10 @@ class GuestProcess:
         line = self.read_line(timeout_s=timeout_s)
         try:
             value = json.loads(line)
-        except json.JSONDecodeError as err:
-            raise AssertionError(f"{self.command!r} printed no JSON: {line!r}") from err
+        except (ValueError, RecursionError) as err:  # no JSON, a number too long, too deep
+            raise AssertionError(f"{self.command!r} printed no JSON: {_show(line)}") from err
         if not isinstance(value, dict):
-            raise AssertionError(f"{self.command!r} printed no JSON object: {line!r}")  # noqa: TRY004 - the guest's fault, hence a failure
+            raise AssertionError(f"{self.command!r} printed no JSON object: {_show(line)}")  # noqa: TRY004 - the guest's fault, hence a failure
         return value
 
     def finish(self, *, timeout_s: float = _DEFAULT_TIMEOUT_S) -> int:
@@ -194,3 +187,25 @@ class GuestProcess:
         if not self._channel.status_event.wait(timeout_s):
             raise GuestTimeoutError(f"{self.command!r} did not end within {timeout_s:g} s")
         return self._channel.recv_exit_status()
+
+    def _receive(self, deadline: float, *, timeout_s: float) -> bytes:
+        self._channel.settimeout(max(0.0, deadline - time.monotonic()))
+        try:
+            chunk: bytes = self._channel.recv(1 << 16)
+        except TimeoutError as err:
+            raise GuestTimeoutError(f"{self.command!r} said nothing for {timeout_s:g} s") from err
+        if not chunk:
+            said = _show_head(self._decode(len(self._pending)))
+            raise GuestLostError(f"{self.command!r} ended: {said}")
+        return chunk
+
+    def _decode(self, end: int) -> str:
+        return self._pending[:end].decode(errors="replace")
+
+
+def _show(text: str) -> str:
+    return repr(shorten_middle(text, width=_SHOWN_CHARS))
+
+
+def _show_head(*texts: str) -> str:
+    return "".join(clean(text[:_SHOWN_CHARS]) for text in texts)

@@ -1,6 +1,12 @@
 """How a command in the guest ended, over SSH or over the command port."""
 
 from dataclasses import dataclass
+from typing import Final
+
+from testbed.core.text import clean, shorten_middle
+
+_SHOWN_COMMAND_CHARS: Final = 400
+_SHOWN_CHARS: Final = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,10 +24,9 @@ class GuestCommandError(AssertionError):
 
     def __init__(self, result: GuestResult) -> None:
         self.result = result
-        super().__init__(
-            f"status {result.status} from {result.command!r} in the guest\n"
-            f"{result.stdout}{result.stderr}".rstrip()
-        )
+        command = shorten_middle(result.command, width=_SHOWN_COMMAND_CHARS)
+        said = shorten_middle(clean(result.stdout + result.stderr), width=_SHOWN_CHARS)
+        super().__init__(f"status {result.status} from {command!r} in the guest\n{said}".rstrip())
 
 
 class GuestTimeoutError(AssertionError):

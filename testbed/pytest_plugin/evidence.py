@@ -1,5 +1,6 @@
 """What a test measured and saw, gathered while it runs."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -22,7 +23,9 @@ class Reporter:
         self._evidence = evidence
 
     def metric(self, name: str, value: float, unit: str) -> None:
-        """Record a measured number."""
+        """Record a measured number; one that is none, such as NaN, is the test's own fault."""
+        if not math.isfinite(value):
+            raise ValueError(f"metric {name!r} is {value}: no number that can be compared")
         self._evidence.metrics.append(Metric(name=name, value=value, unit=unit))
 
     def placement(self, what: str, *, expected: Mapping[int, int], seen: Mapping[int, int]) -> None:

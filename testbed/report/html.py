@@ -25,6 +25,7 @@ from testbed.report.text import (
     describe_node,
     format_number,
     format_seconds,
+    is_inside,
     tail_lines,
 )
 
@@ -34,6 +35,9 @@ _TAIL_LINES: Final = 60
 _TAIL_CHARS: Final = 16_000
 _EMBEDDED_LOGS: Final = 60
 _CHARTS: Final = 24
+_CHART_NODES: Final = 64
+_METRICS: Final = 1000
+_STRING_CHARS: Final = 20_000  # whatever it is, more of it makes no reader wiser
 _FULL_BAR_LOG2: Final = 1.0  # a metric bar is full at half or double the base
 _STEADY_RATIO_PERCENT: Final = 1.0
 
@@ -57,7 +61,10 @@ class _Chart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Log:
-    """A link to a log, and its end where that is worth showing."""
+    """A link to a log, and its end where that is worth showing.
+
+    ``href`` is empty where the path leads out of the run directory.
+    """
 
     kind: str
     href: str
@@ -73,6 +80,7 @@ def render_report(record: RunRecord, *, read_log: Callable[[str], str]) -> str:
     file belongs into the run directory itself.
     """
     logs = _LogReader(read_log)
+    metrics = view.list_metrics(record)
     findings = [f for f in view.list_findings(record) if f.kind is not ChangeKind.NEW]
     return (
         _environment()
@@ -88,7 +96,8 @@ def render_report(record: RunRecord, *, read_log: Callable[[str], str]) -> str:
             findings=findings,
             columns=view.list_columns(record),
             files=view.list_matrix(record, findings),
-            metrics=view.list_metrics(record),
+            metrics=metrics[:_METRICS],
+            metrics_left=max(0, len(metrics) - _METRICS),
             kernels=view.list_kernels(record),
             read_logs=logs.read,
             kind_meanings=words.KIND_MEANINGS,
@@ -110,9 +119,9 @@ class _LogReader:
         return [
             _Log(
                 kind=log.kind,
-                href=f"./{quote(log.path, errors='replace')}",
+                href=f"./{quote(log.path, errors='replace')}" if is_inside(log.path) else "",
                 path=log.path,
-                tail=self._tail(log.path) if with_tail else "",
+                tail=self._tail(log.path) if with_tail and is_inside(log.path) else "",
             )
             for log in logs
         ]
@@ -157,8 +166,10 @@ def _environment() -> Environment:
 
 
 def _finalize(value: object) -> object:
-    """Clean every string that the template puts out, whoever forgot to."""
-    return clean_text(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    """Clean and bound every string that the template puts out, whoever forgot to."""
+    if isinstance(value, Markup) or not isinstance(value, str):
+        return value
+    return clip_text(clean_text(value), _STRING_CHARS)
 
 
 def _run_tone(record: RunRecord) -> str:
@@ -194,6 +205,7 @@ def _chart(what: str, seen: Sequence[tuple[Role, Placement]]) -> _Chart:
     columns = [expected, *(_by_node(placement.seen) for _, placement in seen)]
     most = max((pages for column in columns for pages in column.values()), default=0) or 1
     nodes = sorted({n for column in columns for n in column}, key=lambda n: (n < 0, n))
+    nodes = nodes[:_CHART_NODES]
     rows = tuple(
         (
             describe_node(node),

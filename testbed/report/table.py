@@ -52,6 +52,8 @@ _MESSAGE_LINES: Final = 12
 _MESSAGE_CHARS: Final = 1200
 _FRAMES: Final = 5
 _PLACEMENTS: Final = 6
+_LINE_CHARS: Final = 300
+_TEXT_CHARS: Final = 2000
 _MAX_FINDINGS: Final = 8  # more would push the table off the screen; the page has them all
 
 
@@ -95,7 +97,7 @@ def _render_table(
 ) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=True, show_edge=False, padding=(0, 1))
     folder = shared_folder(finding.test for finding in findings)
-    table.add_column(_text(f"test in {join_line(folder)}" if folder else "test"))
+    table.add_column(_text(f"test in {_line(folder)}" if folder else "test"))
     heads = ("base", "patched", "change") if record.comparison else ("verdict",)
     table.add_column("topology")
     for head in heads:
@@ -165,7 +167,7 @@ def _render_finding(finding: Finding) -> RenderableType:
     ends = ", ".join(f"{label_verdict(side.verdict)} on {side.role}" for side in finding.sides)
     lines: list[RenderableType] = [
         _heading(finding.label, finding.topology, _STYLES[finding.tone]),
-        _text(join_line(finding.test), "bold"),
+        _text(_line(finding.test), "bold"),
         _text(f"  {ends}", "dim"),
     ]
     result = finding.shown
@@ -181,8 +183,8 @@ def _render_finding(finding: Finding) -> RenderableType:
 def _render_placements(result: TestResult) -> Iterator[RenderableType]:
     wrong = wrong_placements(result)
     for placement in wrong[:_PLACEMENTS]:
-        expected, seen = describe_counts(placement.expected), describe_counts(placement.seen)
-        yield _text(f"  {join_line(placement.what)}")
+        expected, seen = (_line(describe_counts(c)) for c in (placement.expected, placement.seen))
+        yield _text(f"  {_line(placement.what)}")
         yield Text.assemble(
             "    expected ", (expected, _STYLES["good"]), " / seen ", (seen, _STYLES["bad"])
         )
@@ -192,16 +194,16 @@ def _render_placements(result: TestResult) -> Iterator[RenderableType]:
 
 def _render_crash(crash: Crash, *, is_titled: bool) -> Iterator[RenderableType]:
     if is_titled:
-        yield _text(f"  {join_line(crash.title)}", _STYLES["bad"])
+        yield _text(f"  {_line(crash.title)}", _STYLES["bad"])
     if crash.frames:
-        shown = " < ".join(join_line(frame) for frame in crash.frames[:_FRAMES])
+        shown = " < ".join(_line(frame) for frame in crash.frames[:_FRAMES])
         more = " < …" if len(crash.frames) > _FRAMES else ""
         yield Padding(_text(f"in {shown}{more}"), (0, 0, 0, 4))
 
 
 def _render_logs(logs: tuple[LogFile, ...]) -> Iterator[RenderableType]:
     for log in logs:
-        yield _text(f"  {join_line(log.kind)}: {join_line(log.path)}", "dim")
+        yield _text(f"  {_line(log.kind)}: {_line(log.path)}", "dim")
 
 
 def _render_last_line(record: RunRecord) -> Text:
@@ -222,12 +224,12 @@ def _render_last_line(record: RunRecord) -> Text:
     )
     line.append(f" in {format_seconds(record.seconds)}; exit {record.exit_code}")
     if record.exit_code not in (0, 1):
-        line.append_text(_text(f": {join_line(record.exit_reason)}"))
+        line.append_text(_text(f": {_line(record.exit_reason)}"))
     return line
 
 
 def _heading(label: str, topology: str, style: str) -> Text:
-    return Text.assemble(_text(label, style), " on ", _text(join_line(topology)))
+    return Text.assemble(_text(label, style), " on ", _text(_line(topology)))
 
 
 def _verdict_text(verdict: Verdict | None) -> Text:
@@ -240,8 +242,8 @@ def _message(message: str) -> RenderableType:
 
 
 def _line(text: str) -> str:
-    return join_line(clean_text(text))
+    return shorten_middle(join_line(clean_text(text)), width=_LINE_CHARS)
 
 
 def _text(text: str, style: str = "") -> Text:
-    return Text(clean_text(text), style=style, overflow="fold")
+    return Text(clip_text(clean_text(text), _TEXT_CHARS), style=style, overflow="fold")

@@ -12,12 +12,15 @@ from typing import Final
 from testbed.core.result import NodeCount
 from testbed.core.text import strip_escapes
 
-# C0 and C1 controls, marks that reorder text (Unicode TR9), lone surrogates, noncharacters.
+# C0 and C1 controls, marks that reorder text (Unicode TR9), what is not seen at all and makes one
+# name look like another, lone surrogates, noncharacters.
 _UNSEEN: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
+    "\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 _NEWLINES: Final = re.compile(r"\r+\n?")
 _WHOLE_FROM: Final = 1000
+_PATH_CHARS: Final = 1000
 _MINUTE_S: Final = 60
 
 
@@ -45,6 +48,12 @@ def clip_lines(text: str, limit: int) -> str:
 def tail_lines(text: str, limit: int) -> str:
     """Return the last ``limit`` lines of ``text``."""
     return "\n".join(text.rstrip().splitlines()[-limit:])
+
+
+def is_inside(path: str) -> bool:
+    """Whether ``path``, relative to a folder, can be of a file in it."""
+    is_relative = bool(path) and not path.startswith("/") and ".." not in path.split("/")
+    return is_relative and "\0" not in path and len(path) <= _PATH_CHARS
 
 
 def join_line(text: str) -> str:

@@ -370,7 +370,8 @@ def test_plan_of_no_cases_says_why_or_does_not() -> None:
 def test_what_is_too_much_is_said() -> None:
     assert parse_ktap(["not ok"] * 70).problems[-1] == "... 21 more problems"
     run = run_of(*[METRIC] * 10_001)
-    assert run.problems == ("more than 10000 metrics and placements in one case",)
+    (problem,) = run.problems
+    assert problem.startswith("more than 10000 metrics and placements")
     assert len(run.cases[0].metrics) == 10_000
     verdict, message = judge(run_of(*[EXPECTED] * 60))
     assert verdict is Verdict.FAILED

@@ -1,0 +1,52 @@
+"""Texts that a guest may print to do harm, each by what it aims at."""
+
+from typing import Final
+
+NASTY: Final = {
+    "colour": "\x1b[31mred\x1b[0m",
+    "clear screen": "\x1b[2J\x1b[H\x1b[?1049h",
+    "window title": "\x1b]0;owned\x07",
+    "clipboard": "\x1b]52;c;cm0gLXJmIH4K\x1b\\",
+    "hyperlink": "\x1b]8;;http://example.org/\x1b\\here\x1b]8;;\x1b\\",
+    "half an escape": "\x1b",
+    "half a control string": "\x1b]0;never ends",
+    "device control": "\x1bP$qm\x1b\\",
+    "C1": "\x9b31mred\x9d0;title\x9c\x85\x90q\x9c",
+    "C0": "".join(map(chr, range(32))) + "\x7f",
+    "NUL": "a\x00b",
+    "overwriting": "ok\rnot ok\b\b\b\b\b\b",
+    "bidi override": "\u202etxt.exe\u202c \u2066isolated\u2069 \u200fmark",
+    "line separators": "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg",
+    "unseen": "a\u200bb\u2060c\ufeffd\u00ade\U000e0041",
+    "lone surrogates": "\ud800 \udfff \udc80\udcff",
+    "noncharacters": "\ufffe\uffff",
+    "astral": "\U0001f4a9\U0010ffff",
+    "script": "</script><script>alert(1)</script>",
+    "style": "</style><style>body{display:none}</style>",
+    "handler": '" onmouseover="alert(1)" x=\'',
+    "image": "<img src=x onerror=alert(1)>",
+    "scheme": "javascript:alert(1)",
+    "comment": "--><!--",
+    "CDATA": "]]>]]&gt;<![CDATA[",
+    "entities": "&amp;&lt;&#0;&#x1b;&nosuch;",
+    "doctype": '<!DOCTYPE x [<!ENTITY a "&b;">]><x>&a;</x>',
+    "template": "{{ 7 * 7 }}{% raw %}",
+    "markup": "[bold red]x[/bold red][/] [link=file:///etc/passwd]",
+    "shell": "`id` $(id) ${IFS} ; rm -rf / | x && y > z 'q' \"q\" \\ \n id",
+    "format": "{0.__class__} %s %n {function}",
+    "traversal": "../../../../etc/passwd",
+    "absolute": "/etc/passwd",
+    "hidden": ".bashrc",
+    "folders": "..",
+    "option": "--help",
+    "empty": "",
+    "blank": " \t ",
+    "result": "ok 1 global.x # SKIP",
+    "brackets": "a::b[c]::d[e",
+    "long": "n" * (1 << 20),
+    "long of wide characters": "\U0001f4a9" * (1 << 18),
+    "long of combining marks": "a" + "\u0301" * 10_000,
+}
+"""Invalid UTF-8 is here as what ``errors="surrogateescape"`` makes of it: lone surrogates."""
+
+INVALID_UTF8: Final = b"\xff\xfe\xc3\x28\xed\xa0\x80\xf8\x88\x80\x80\x80\xc0\xaf\xe2\x82"
