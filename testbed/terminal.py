@@ -8,7 +8,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from testbed.core.events import Booted, BootFailed, Broken, Collected, Event, Finished, Started
+from testbed.core.events import (
+    Booted,
+    BootFailed,
+    Broken,
+    Collected,
+    Event,
+    Finished,
+    Noted,
+    Started,
+)
 from testbed.core.result import TestResult, Verdict
 from testbed.core.text import clean, shorten_middle
 
@@ -74,6 +83,8 @@ class LiveView:
             self.say(f"{cell}: did not boot: {event.crash.title}")
         elif isinstance(event, Broken):
             self.say(f"{cell}: {event.reason}")
+        elif isinstance(event, Noted):
+            self.say(f"{cell}: {event.line}")
         self._show(self._describe_cells())
 
     def _finish(self, cell: str, result: TestResult) -> None:

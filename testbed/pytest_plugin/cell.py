@@ -189,6 +189,8 @@ class Cell:
         if self._vm is not None:
             vm, self._vm = self._vm, None
             vm.close()
+            if vm.console.log_gap:
+                self.say(f"{self.console_log}: {vm.console.log_gap}")
 
     def _start(self, wish: Wish) -> Vm:
         failure = self._failure or self._read_failure()
