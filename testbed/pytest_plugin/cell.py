@@ -25,6 +25,7 @@ from testbed.core.events import (
 from testbed.core.needs import Start
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
 from testbed.core.topology import Topology
+from testbed.errors import InfraError
 from testbed.host.admission import Admission, open_admission
 from testbed.host.boot import BootFailure, boot
 from testbed.host.guest_image import GuestImage
@@ -141,7 +142,12 @@ class Cell:
         the file that it leaves. ``is_reported`` says that an earlier part of the run has told it.
         """
         self._failure_file.unlink(missing_ok=True)  # of a part of the run that was cut short
-        outcome = self._snapshots.get()
+        try:
+            outcome = self._snapshots.get()
+        except InfraError as err:  # each test will say so too: none is lost without a word
+            lost = TestResult(id=BOOT_TEST, verdict=Verdict.LOST, seconds=0.0, message=str(err))
+            self.sink.emit(Finished(result=lost))
+            return
         if isinstance(outcome, BootFailure):
             self._note_failure(outcome.crash)
             return
