@@ -3,10 +3,11 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from testbed.core.deterministic_argv import MAX_SEED
 from testbed.core.strict_yaml import StrictModel, parse_yaml
 from testbed.errors import PlanError
 
@@ -19,6 +20,8 @@ class Plan(StrictModel):
     ``series`` are stacked in their order on the base; without any there is no comparison.
     ``tests`` are paths under guest-tests/; ``select`` is a pytest ``-k`` expression.
     ``parallel`` is how many cells run at once, 0 for as many as the host has room for.
+    In ``mode: deterministic`` each case has a boot of its own, the same each time, bit for bit;
+    ``seed`` then chooses how its threads are interleaved, 0 being undisturbed.
     """
 
     about: str = ""
@@ -29,6 +32,14 @@ class Plan(StrictModel):
     tests: tuple[str, ...] = Field(min_length=1)
     select: str = ""
     parallel: int = Field(default=0, ge=0, le=64)
+    mode: Literal["normal", "deterministic"] = "normal"
+    seed: int = Field(default=0, ge=0, le=MAX_SEED)
+
+    @model_validator(mode="after")
+    def _check_seed(self) -> Self:
+        if self.seed and self.mode != "deterministic":
+            raise ValueError("seed: only `mode: deterministic` has one")
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

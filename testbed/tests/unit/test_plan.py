@@ -20,7 +20,14 @@ def test_what_is_left_out_has_a_default() -> None:
     plan = parse_plan(GOOD, filename="p.yaml")
     assert plan.source == "debian:6.12"
     assert plan.series == ()
+    assert plan.mode == "normal"
+    assert plan.seed == 0
     check_names(plan, NAMES, filename="p.yaml")
+
+
+def test_a_deterministic_plan_may_have_a_seed() -> None:
+    plan = parse_plan(GOOD + "mode: deterministic\nseed: 7\n", filename="p.yaml")
+    assert (plan.mode, plan.seed) == ("deterministic", 7)
 
 
 @pytest.mark.parametrize(
@@ -28,6 +35,9 @@ def test_what_is_left_out_has_a_default() -> None:
     [
         (GOOD + "topology: x\n", "p.yaml: unknown key 'topology'; allowed here: about, source"),
         (GOOD + "parallel: many\n", "p.yaml: key 'parallel': 'many' will not do"),
+        (GOOD + "mode: fast\n", "p.yaml: key 'mode': 'fast' will not do"),
+        (GOOD + "mode: deterministic\nseed: -1\n", "p.yaml: key 'seed': -1 will not do"),
+        (GOOD + "seed: 7\n", "p.yaml: seed: only `mode: deterministic` has one"),
         (GOOD + "series: patches/a\n", "p.yaml: key 'series': 'patches/a' will not do"),
         ("kconfig: [base]\ntests: [migrate]\n", "p.yaml: key 'topologies' is missing"),
     ],
