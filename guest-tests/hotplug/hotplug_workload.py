@@ -1,4 +1,4 @@
-"""The workload of the hotplug tests: memory with a known content, verified all along."""
+"""What lies on plugged memory: a workload with a known content, and memory of the kernel's own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from testbed.host.guest import Guest, GuestProcess
+from testbed.host.vm import Vm
 
 DIMM_MIB: Final = 256
 WORKLOAD_MIB: Final = 48
 PAGES_PER_MIB: Final = 256
+KIB_PER_MIB: Final = 1024
+
+_CPUSET: Final = "/sys/fs/cgroup/kernel-memory"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,3 +48,17 @@ class Workload:
         assert found["ok"] is True, f"content was lost: {found}"
         assert found["bad"] == 0, found
         assert found["passes"] > 0, f"the writer stands still: {found}"
+
+
+def hold_kernel_memory(vm: Vm, *, node: int) -> None:
+    """Leave a process in the guest whose kernel stack and page tables are on ``node``.
+
+    Such pages cannot be moved. A cpuset binds them, which no policy of a mapping does. When this
+    returns they are allocated: the fork did it. Where the node has memory in ZONE_NORMAL, they are
+    in that zone.
+    """
+    vm.run(
+        f"echo +cpuset > /sys/fs/cgroup/cgroup.subtree_control; mkdir {_CPUSET} && "
+        f"echo {node} > {_CPUSET}/cpuset.mems && echo 0 > {_CPUSET}/cgroup.procs && "
+        "{ sleep 1000 & } >/dev/null 2>&1"
+    )

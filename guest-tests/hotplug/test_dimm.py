@@ -1,7 +1,14 @@
 """The life of a DIMM: plugged, onlined, used, emptied, unplugged, and plugged again."""
 
 import pytest
-from hotplug_workload import DIMM_MIB, PAGES_PER_MIB, WORKLOAD_MIB, Workload
+from hotplug_workload import (
+    DIMM_MIB,
+    KIB_PER_MIB,
+    PAGES_PER_MIB,
+    WORKLOAD_MIB,
+    Workload,
+    hold_kernel_memory,
+)
 
 from testbed.host.guest_memory import GuestMemory
 from testbed.host.hotplug import Dimm, Hotplug
@@ -11,8 +18,6 @@ from testbed.pytest_plugin.evidence import Reporter
 pytestmark = pytest.mark.needs(
     nodes=2, dimm_slots=1, kconfig=["MEMORY_HOTREMOVE", "ACPI_HOTPLUG_MEMORY"], timeout_s=60
 )
-
-KIB_PER_MIB = 1024
 
 
 def test_dimm_is_used_and_given_back(
@@ -24,12 +29,12 @@ def test_dimm_is_used_and_given_back(
 
     dimm = hotplug.add_dimm(node=dimm_node, size_mib=DIMM_MIB)
     assert memory.list_blocks() == blocks | set(dimm.blocks)
-    assert memory.read_totals_kib().get(dimm_node, 0) == totals.get(dimm_node, 0)
+    assert memory.read_totals_kib() == totals | {dimm_node: totals.get(dimm_node, 0)}
+    hotplug.online(dimm)
     for block in dimm.blocks:
-        memory.set_block(block, "online_movable")
         assert memory.read_zones(block) == ("Movable",)
-    grown = memory.read_totals_kib()[dimm_node] - totals.get(dimm_node, 0)
-    assert grown == DIMM_MIB * KIB_PER_MIB
+    grown = totals.get(dimm_node, 0) + DIMM_MIB * KIB_PER_MIB
+    assert memory.read_totals_kib() == totals | {dimm_node: grown}
 
     pages = WORKLOAD_MIB * PAGES_PER_MIB
     with Workload.start(vm.guest, node=dimm_node) as workload:
@@ -80,8 +85,29 @@ def test_same_slot_takes_a_dimm_again(
     again = hotplug.add_dimm(node=dimm_node, size_mib=DIMM_MIB)
 
     assert again.blocks == first.blocks
-    for block in again.blocks:
-        memory.set_block(block, "online_movable")
+    hotplug.online(again)
     assert dimm_node in memory.list_nodes("has_memory")
     removal = hotplug.remove(again)
     assert removal.is_removed, removal.reason
+
+
+def test_kernel_memory_keeps_its_dimm(
+    vm: Vm, hotplug: Hotplug, memory: GuestMemory, dimm_node: int
+) -> None:
+    dimm = hotplug.add_dimm(node=dimm_node, size_mib=DIMM_MIB)
+    hotplug.online(dimm, "online_kernel")
+    assert {memory.read_zones(block) for block in dimm.blocks} == {("Normal",)}
+    hold_kernel_memory(vm, node=dimm_node)
+    totals = memory.read_totals_kib()
+
+    for _ in range(2):  # a refusal leaves nothing behind that a second request would trip over
+        removal = hotplug.remove(dimm)
+
+        assert not removal.is_removed
+        assert "ACPI_DEVICE_OST" in removal.reason
+        assert hotplug.dimms == (dimm,)
+        states = memory.read_blocks()
+        assert {states[block] for block in dimm.blocks} == {"online"}
+        assert memory.read_totals_kib() == totals
+        assert memory.count_isolated_pages() == 0
+        assert memory.count_isolated_blocks() == 0

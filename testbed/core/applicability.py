@@ -8,11 +8,16 @@ from testbed.core.topology import Topology
 
 def explain_unhosted(needs: Needs, topology: Topology) -> str:
     """Return what ``topology`` lacks for a test with ``needs``; empty when it lacks nothing."""
-    have_nodes = len(topology.memory_nodes)
-    if have_nodes < needs.nodes:
-        return f"needs {needs.nodes} nodes with memory, {topology.name} has {have_nodes}"
-    if topology.dimm_slots < needs.dimm_slots:
-        return f"needs {needs.dimm_slots} DIMM slots, {topology.name} has {topology.dimm_slots}"
+    tiers = len(topology.hmat.tiers) if topology.hmat else 1
+    for needed, has, what in (
+        (needs.nodes, len(topology.memory_nodes), "nodes with memory"),
+        (needs.dimm_slots, topology.dimm_slots, "DIMM slots"),
+        (needs.virtio_mem, len(topology.virtio_mem), "virtio-mem devices"),
+        (needs.swap_mib, topology.swap_total_mib, "MiB of swap"),
+        (needs.tiers, tiers, "memory tiers"),
+    ):
+        if has < needed:
+            return f"needs {needed} {what}, {topology.name} has {has}"
     return ""
 
 

@@ -37,6 +37,9 @@ Feature = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 CaseName = Annotated[str, Field(pattern=r"^\w+(\.\w+){1,2}$")]
 Nodes = Annotated[int, Field(ge=1, le=64)]
 DimmSlots = Annotated[int, Field(ge=0, le=256)]
+VirtioMems = Annotated[int, Field(ge=0, le=16)]
+SwapMib = Annotated[int, Field(ge=0)]
+Tiers = Annotated[int, Field(ge=1, le=64)]
 Seconds = Annotated[float, Field(gt=0, le=3600)]
 
 
@@ -60,13 +63,17 @@ class Start(StrEnum):
 class Needs(StrictModel):
     """The needs of one test.
 
-    ``nodes`` have memory at boot; ``dimm_slots`` are empty; ``kconfig`` are options without
-    ``CONFIG_``; ``features`` are what a patch series provides; ``timeout_s`` is seconds a case.
-    ``scope`` and ``start`` say which guest it gets.
+    ``nodes`` have memory at boot; ``dimm_slots`` are empty; ``virtio_mem`` counts devices;
+    ``swap_mib`` is the space on swap disks; ``tiers`` are memory tiers, those that an HMAT makes.
+    ``kconfig`` are options without ``CONFIG_``; ``features`` are what a patch series provides;
+    ``timeout_s`` is seconds a case. ``scope`` and ``start`` say which guest it gets.
     """
 
     nodes: Nodes = 1
     dimm_slots: DimmSlots = 0
+    virtio_mem: VirtioMems = 0
+    swap_mib: SwapMib = 0
+    tiers: Tiers = 1
     kconfig: tuple[Option, ...] = ()
     features: tuple[Feature, ...] = ()
     timeout_s: Seconds = 60.0
@@ -79,6 +86,9 @@ class _CaseNeeds(StrictModel):
 
     nodes: Nodes | None = None
     dimm_slots: DimmSlots | None = None
+    virtio_mem: VirtioMems | None = None
+    swap_mib: SwapMib | None = None
+    tiers: Tiers | None = None
     kconfig: tuple[Option, ...] = ()
     features: tuple[Feature, ...] = ()
     timeout_s: Seconds | None = None

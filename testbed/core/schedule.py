@@ -1,10 +1,10 @@
 """What more workers would bring: the same tests, laid out on N of them by calculation.
 
 A model of one pytest-xdist run with ``--dist worksteal`` or small chunks: a worker that is free
-takes the next test in order. What keeps N workers from being N times as fast is in it: each starts up first; a cell's
-guest is booted and saved once, and whoever needs it meanwhile waits; the controller hands out tests
-one at a time; the last test to end keeps the others idle. What is not in it: that workers disturb
-each other, so there must be a core for each.
+takes the next test in order. What keeps N workers from being N times as fast is in it: each starts
+up first; a cell's guest is booted and saved once, and whoever needs it meanwhile waits; the
+controller hands out tests one at a time; the last test to end keeps the others idle. What is not in
+it: that workers disturb each other, so there must be a core for each, and memory for their guests.
 """
 
 from collections.abc import Iterable
@@ -28,9 +28,10 @@ class CellLoad:
 class Costs:
     """What is not a test's own, in seconds.
 
-    ``controller_s`` is for the controller to start before it has workers, ``worker_s`` for a worker
-    to start and collect, all at a time. ``handling_s`` is the controller's work for each test, done for one test
-    at a time, ahead of the worker that waits for it: no test begins before it is handed out.
+    ``controller_s`` is for the controller to start before it has workers, ``worker_s`` for the
+    workers to start and collect, all at a time. ``handling_s`` is the controller's work for each
+    test, done for one test at a time, ahead of the worker that waits for it: no test begins before
+    it is handed out.
     """
 
     controller_s: float = 0.0

@@ -1,15 +1,18 @@
-"""Memory hotplug from the host: DIMMs that come and go while the guest runs."""
+"""Memory hotplug from the host: DIMMs and virtio-mem, while the guest runs."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from testbed.core.topology import MEMORY_BLOCK_MIB
-from testbed.errors import InfraError
+from testbed.errors import UserError
+from testbed.host.guest_memory import GuestMemory, check_landed
+from testbed.host.memory_device import BYTES_PER_MIB, await_event, query_memory_device
 from testbed.host.qmp import QmpEvent
+from testbed.host.virtio_mem import VirtioMem
 from testbed.host.vm import Vm
 
 _EVENT_TIMEOUT_S: Final = 30.0
-_BYTES_PER_MIB: Final = 1 << 20
+_KIB_PER_MIB: Final = 1024
 # ACPI 6.5, 6.3.5 (_OST): 0 is success, 1 failure; of an ejection 0x80 to 0x83 say why it will not
 # happen, and 0x84 that it goes on.
 _OST_SUCCESS: Final = 0
@@ -38,24 +41,52 @@ class Removal:
 
 
 class Hotplug:
-    """Plugs DIMMs into ``vm`` and removes them, waiting for QEMU's events."""
+    """Plugs and unplugs memory of ``vm``, waiting for QEMU's events.
+
+    What is plugged is no part of a guest's saved state: it comes after the restore and ends with
+    the guest. The size that a topology asks of a virtio-mem device at boot is part of it.
+    """
 
     def __init__(self, vm: Vm) -> None:
         self._vm = vm
+        self._memory = GuestMemory(vm)
         self._count = 0
         self._plugged: list[Dimm] = []
+        self.virtio_mems = tuple(VirtioMem(vm, i) for i in range(len(vm.topology.virtio_mem)))
 
     @property
     def dimms(self) -> tuple[Dimm, ...]:
         """The DIMMs that are plugged now."""
         return tuple(self._plugged)
 
-    def add_dimm(self, node: int, size_mib: int) -> Dimm:
-        """Plug a DIMM and wait until the guest's ACPI has taken it (its blocks are offline).
+    @property
+    def is_as_booted(self) -> bool:
+        """Whether the machine runs and has the memory again that it was booted with."""
+        if self._vm.qmp.is_closed or self._plugged:
+            return False
+        return all(device.is_as_booted for device in self.virtio_mems)
 
-        Where the memory landed is read from the guest's sysfs. Raises :class:`InfraError` when
-        QEMU refuses, :class:`AssertionError` when the guest does not take it, or elsewhere.
+    def virtio_mem(self, node: int) -> VirtioMem:
+        """Return the first virtio-mem device of ``node``; raises :class:`UserError` without one."""
+        for device in self.virtio_mems:
+            if device.node == node:
+                return device
+        nodes = sorted({device.node for device in self.virtio_mems})
+        raise UserError(
+            f"the topology {self._vm.topology.name} has no virtio-mem device on node {node}; "
+            f"those with one: {nodes or 'none'}"
+        )
+
+    def add_dimm(self, node: int, size_mib: int) -> Dimm:
+        """Plug a DIMM and wait until the guest has taken it.
+
+        Its memory blocks are offline then, unless the guest's ``auto_online_blocks`` says
+        otherwise. Where the memory landed is read from the guest's sysfs. Raises
+        :class:`UserError` for a DIMM that the topology has no place for, :class:`InfraError` when
+        QEMU refuses or ends, :class:`AssertionError` when the guest does not take the DIMM, or
+        takes it to another node: that names both.
         """
+        self._check_place(node, size_mib)
         self._count += 1
         name = f"dimm{self._count}"
         qmp = self._vm.qmp
@@ -64,32 +95,51 @@ class Hotplug:
             "object-add",
             qom_type="memory-backend-ram",
             id=f"{name}-memory",
-            size=size_mib * _BYTES_PER_MIB,
+            size=size_mib * BYTES_PER_MIB,
         )
         qmp.execute("device_add", driver="pc-dimm", id=name, memdev=f"{name}-memory", node=node)
-        event = qmp.wait_event(
-            lambda event: is_plug_end(event, name), since=mark, timeout_s=_EVENT_TIMEOUT_S
+        event = await_event(
+            qmp, lambda event: is_plug_end(event, name), since=mark, timeout_s=_EVENT_TIMEOUT_S
         )
         if event is None:
             raise AssertionError(f"the guest did not take {name} within {_EVENT_TIMEOUT_S:g} s")
         if event.data["info"]["status"] != _OST_SUCCESS:
             raise AssertionError(f"the guest refused {name}: {event.data['info']}")
-        dimm = Dimm(id=name, node=node, size_mib=size_mib, blocks=self._find_blocks(name))
+        blocks = tuple(query_memory_device(qmp, name).blocks)
+        dimm = Dimm(id=name, node=node, size_mib=size_mib, blocks=blocks)
         self._plugged.append(dimm)
-        self._check_landed(dimm)
+        nodes = self._memory.read_block_nodes()
+        check_landed(f"{name} of {size_mib} MiB", nodes, node=node, blocks=blocks)
         return dimm
+
+    def online(self, dimm: Dimm, state: str = "online_movable") -> None:
+        """Online all blocks of a DIMM, by writing ``state`` to each.
+
+        Raises :class:`AssertionError` unless MemTotal of its node grows by exactly its size, which
+        it would not with memory_hotplug.memmap_on_memory.
+        """
+        before = self._memory.read_totals_kib().get(dimm.node, 0)
+        for block in dimm.blocks:
+            self._memory.set_block(block, state)
+        grown = self._memory.read_totals_kib().get(dimm.node, 0) - before
+        if grown != dimm.size_mib * _KIB_PER_MIB:
+            raise AssertionError(
+                f"{dimm.id} of {dimm.size_mib * _KIB_PER_MIB} KiB is online on node {dimm.node}, "
+                f"whose MemTotal grew by {grown} KiB"
+            )
 
     def remove(self, dimm: Dimm, *, timeout_s: float = _EVENT_TIMEOUT_S) -> Removal:
         """Ask the guest to give ``dimm`` back and wait for the answer.
 
         The guest refuses while a block of it cannot be taken offline. Raises
-        :class:`AssertionError` when it does not answer within ``timeout_s``.
+        :class:`AssertionError` when it does not answer within ``timeout_s``,
+        :class:`GuestLostError` when QEMU ends.
         """
         qmp = self._vm.qmp
         mark = qmp.mark()
         qmp.execute("device_del", id=dimm.id)
-        event = qmp.wait_event(
-            lambda event: is_removal_end(event, dimm.id), since=mark, timeout_s=timeout_s
+        event = await_event(
+            qmp, lambda event: is_removal_end(event, dimm.id), since=mark, timeout_s=timeout_s
         )
         if event is None:
             raise AssertionError(f"no answer to the removal of {dimm.id} within {timeout_s:g} s")
@@ -97,35 +147,34 @@ class Hotplug:
             return Removal(is_removed=False, reason=f"{event.name}: {dict(event.data)}")
         # The guest's last word comes after the device has gone, hence without its name. A DIMM
         # that is plugged before it meets a slot that the guest has not done with, and is lost.
-        if qmp.wait_event(is_eject_end, since=mark, timeout_s=timeout_s) is None:
+        if await_event(qmp, is_eject_end, since=mark, timeout_s=timeout_s) is None:
             raise AssertionError(f"the guest did not finish the removal of {dimm.id}")
         qmp.execute("object-del", id=f"{dimm.id}-memory")
         self._plugged.remove(dimm)
         return Removal(is_removed=True)
 
-    def _find_blocks(self, name: str) -> tuple[int, ...]:
-        devices: list[dict[str, Any]] = self._vm.qmp.execute("query-memory-devices")
-        mine = next((d["data"] for d in devices if d["data"].get("id") == name), None)
-        if mine is None:
-            raise InfraError(f"QEMU does not list {name} among its memory devices: {devices}")
-        block_bytes = int(
-            self._vm.guest.read_file("/sys/devices/system/memory/block_size_bytes"), 16
-        )
-        if block_bytes != MEMORY_BLOCK_MIB * _BYTES_PER_MIB:
-            raise InfraError(
-                f"memory blocks of {block_bytes} bytes, expected {MEMORY_BLOCK_MIB} MiB"
+    def _check_place(self, node: int, size_mib: int) -> None:
+        topology = self._vm.topology
+        slots = {i: each.dimm_slots for i, each in enumerate(topology.nodes) if each.dimm_slots}
+        if node not in slots:
+            raise UserError(
+                f"the topology {topology.name} has no DIMM slots for node {node}; nodes that have "
+                f"some: {sorted(slots) or 'none'} (dimm_slots of a node)"
             )
-        first = mine["addr"] // block_bytes
-        return tuple(range(first, first + mine["size"] // block_bytes))
-
-    def _check_landed(self, dimm: Dimm) -> None:
-        node_dir = f"/sys/devices/system/node/node{dimm.node}"
-        listing = self._vm.guest.run(f"ls {node_dir}", check=False).stdout.split()
-        missing = [block for block in dimm.blocks if f"memory{block}" not in listing]
-        if missing:
-            raise AssertionError(
-                f"{dimm.id} was plugged into node {dimm.node}, whose {node_dir} lacks its memory "
-                f"blocks {missing}"
+        if sum(dimm.node == node for dimm in self._plugged) == slots[node]:
+            raise UserError(f"all DIMM slots of node {node} are taken ({topology.name})")
+        if size_mib <= 0 or size_mib % MEMORY_BLOCK_MIB:
+            raise UserError(
+                f"a DIMM of {size_mib} MiB: the guest takes multiples of {MEMORY_BLOCK_MIB}, the "
+                "size of its memory blocks"
+            )
+        devices = sum(device.max_mib for device in topology.virtio_mem)
+        plugged = sum(dimm.size_mib for dimm in self._plugged)
+        left_mib = topology.max_memory_mib - topology.boot_memory_mib - devices - plugged
+        if size_mib > left_mib:
+            raise UserError(
+                f"a DIMM of {size_mib} MiB: {left_mib} are left of the {topology.max_memory_mib} "
+                f"that {topology.name} allows (max_memory_mib)"
             )
 
 

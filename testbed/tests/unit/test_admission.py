@@ -241,7 +241,9 @@ def test_a_signal_ends_the_wait_in_the_queue_too(folder: Path) -> None:
 def heir(stack: ExitStack) -> Callable[..., subprocess.Popen[bytes]]:
     def inherit(*fds: int) -> subprocess.Popen[bytes]:
         process = stack.enter_context(
-            subprocess.Popen([find_tool("cat")], stdin=subprocess.PIPE, pass_fds=fds)
+            subprocess.Popen(
+                [find_tool("cat")], stdin=subprocess.PIPE, pass_fds=fds, close_fds=bool(fds)
+            )
         )
         stack.callback(process.kill)
         return process

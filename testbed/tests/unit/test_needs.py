@@ -17,12 +17,15 @@ FULL = """\
  * testbed:
  *   nodes: 2                 # nodes that have memory at boot
  *   dimm_slots: 1
+ *   virtio_mem: 2
+ *   swap_mib: 64
+ *   tiers: 2
  *   kconfig: [NUMA, MIGRATION]
  *   features: [migrate-reasons]
  *   timeout_s: 20
  *   cases:
  *     global.three_nodes: {nodes: 3, kconfig: [KSM, NUMA]}
- *     mbind.shared.slow: {timeout_s: 120.5, features: [other], dimm_slots: 0}
+ *     mbind.shared.slow: {timeout_s: 120.5, features: [other], dimm_slots: 0, tiers: 1}
  */
 #include <numaif.h>
 /* testbed: not this one */
@@ -46,6 +49,9 @@ def test_file_and_its_cases() -> None:
     common = Needs(
         nodes=2,
         dimm_slots=1,
+        virtio_mem=2,
+        swap_mib=64,
+        tiers=2,
         kconfig=("NUMA", "MIGRATION"),
         features=("migrate-reasons",),
         timeout_s=20.0,
@@ -55,7 +61,12 @@ def test_file_and_its_cases() -> None:
         update={"nodes": 3, "kconfig": ("NUMA", "MIGRATION", "KSM")}
     )
     assert needs.for_case("mbind.shared.slow") == common.model_copy(
-        update={"timeout_s": 120.5, "features": ("migrate-reasons", "other"), "dimm_slots": 0}
+        update={
+            "timeout_s": 120.5,
+            "features": ("migrate-reasons", "other"),
+            "dimm_slots": 0,
+            "tiers": 1,
+        }
     )
 
 
@@ -97,6 +108,9 @@ def test_file_without_a_block_is_told_what_to_write(source: str) -> None:
         (["testbed:", "  nodes: 0"], ["testbed.nodes", "0", "greater than or equal to 1"]),
         (["testbed:", "  nodes: 65"], ["testbed.nodes", "65"]),
         (["testbed:", "  dimm_slots: -1"], ["testbed.dimm_slots", "-1"]),
+        (["testbed:", "  virtio_mem: 17"], ["testbed.virtio_mem", "17", "16"]),
+        (["testbed:", "  swap_mib: 1G"], ["testbed.swap_mib", "'1G'", "integer"]),
+        (["testbed:", "  tiers: 0"], ["testbed.tiers", "greater than or equal to 1"]),
         (["testbed:", "  kconfig: NUMA"], ["testbed.kconfig", "'NUMA'"]),
         (["testbed:", "  kconfig: [CONFIG_NUMA]"], ["testbed.kconfig[0]", "without CONFIG_: NUMA"]),
         (["testbed:", "  kconfig: [NUMA=y]"], ["testbed.kconfig[0]", "'NUMA=y'"]),
