@@ -6,14 +6,15 @@ import sys
 import traceback
 from pathlib import Path
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Final, NoReturn, get_args
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 from testbed import __version__, doctor
-from testbed.core.plan import DEFAULT_SOURCE, Plan
+from testbed.core.deterministic_argv import MAX_SEED
+from testbed.core.plan import DEFAULT_SOURCE, Mode, Plan
 from testbed.core.record import RunRecord
 from testbed.core.request import RunRequest
 from testbed.errors import TestbedError, UserError
@@ -22,6 +23,8 @@ from testbed.host.boot import BootFailure
 from testbed.host.project import cache_dir, data_dir
 from testbed.host.run_dir import RunDir
 from testbed.host.store import Store
+from testbed.pipeline import debug as debugging
+from testbed.pipeline import replay as replaying
 from testbed.pipeline import run as full_run
 from testbed.pipeline import single
 from testbed.report.table import render_summary
@@ -64,6 +67,14 @@ _RunsDir = click.option(
     help="Where logs and reports go.",
 )
 
+_Run = click.argument("run", metavar="RUN")
+_Test = click.argument("test", metavar="TEST")
+_Cell = click.option("--cell", default="", metavar="NAME", help="Which cell, if it ran on several.")
+_BreakAt = click.option(
+    "--break-at", "-b", multiple=True, metavar="FUNCTION", help="Stop gdb here too; repeatable."
+)
+_DebuggerArgs = click.argument("debugger_args", nargs=-1, type=click.UNPROCESSED)
+
 
 def _example(*lines: str) -> str:
     """Return an epilog that click prints as it stands."""
@@ -79,6 +90,7 @@ def cli() -> None:
 @cli.command(
     epilog=_example(
         "testbed run --plan ci/plans/quick.yaml --series my-series/",
+        "testbed run --mode deterministic --seed 7 -k move_pages",
         "testbed run --resume latest",
     )
 )
@@ -89,6 +101,15 @@ def cli() -> None:
 @click.option("--topology", "-t", "topologies", multiple=True, help="Only these topologies.")
 @click.option("--select", "-k", metavar="EXPR", help="Only tests that match, as pytest -k does.")
 @click.option("--no-series", is_flag=True, help="The base kernel alone, without a comparison.")
+@click.option(
+    "--mode", type=click.Choice(get_args(Mode)), help="How guests run.  [the plan's, or normal]"
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MAX_SEED),
+    help="Of deterministic mode: another seed, another interleaving; the same, the same again.",
+)
+@click.option("--vmcore", is_flag=True, help="Keep the memory of guests that crash or hang.")
 @click.option(
     "--resume",
     metavar="RUN",
@@ -104,18 +125,29 @@ def run(  # noqa: PLR0913 - one argument an option
     topologies: tuple[str, ...],
     select: str | None,
     no_series: bool,
+    mode: Mode | None,
+    seed: int | None,
+    vmcore: bool,
     resume: str | None,
     runs_dir: Path,
 ) -> int:
     """Build base and patched kernels, test both, compare, and write a report."""
     if resume is not None:
-        if any((plan, series, source, tree, topologies, select, no_series)):
+        if any((plan, series, source, tree, topologies, select, no_series, mode, seed, vmcore)):
             raise UserError("--resume goes alone: the run's folder has all that was asked for")
         return _resume(RunDir.find(runs_dir.absolute(), resume))
     if no_series and series:
         raise UserError("--no-series and --series exclude each other")
     name, chosen = _load_plan(plan)
-    chosen = _override(chosen, series=series, source=source, topologies=topologies, select=select)
+    chosen = _override(
+        chosen,
+        series=series,
+        source=source,
+        topologies=topologies,
+        select=select,
+        vmcore=vmcore,
+    )
+    chosen = _choose_mode(chosen, mode=mode, seed=seed)
     if no_series:
         chosen = chosen.model_copy(update={"series": ()})
     request = RunRequest(
@@ -124,7 +156,7 @@ def run(  # noqa: PLR0913 - one argument an option
         command=_tell_command(),
         workdir=str(Path.cwd()),
         tree=str(tree) if tree else None,
-        is_narrowed=bool(topologies),
+        is_narrowed=bool(topologies) or chosen.mode == "deterministic",
     )
     console = _make_console()
     with LiveView(console) as view:
@@ -247,6 +279,71 @@ def test(
     return single.call_pytest((*argv, *pytest_args))
 
 
+@cli.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=_example(
+        "testbed debug latest migrate_pages.one_to_one -b migrate_pages",
+        "testbed debug latest boot --gdb -- --batch -ex bt",
+    ),
+)
+@_Run
+@_Test
+@_Cell
+@click.option("--gdb", "tool", flag_value="gdb", help="Run it again, with gdb on the guest.")
+@click.option("--drgn", "tool", flag_value="drgn", help="Open the vmcore that it left.")
+@_BreakAt
+@_RunsDir
+@_DebuggerArgs
+def debug(
+    *,
+    run: str,
+    test: str,
+    cell: str,
+    tool: str | None,
+    break_at: tuple[str, ...],
+    runs_dir: Path,
+    debugger_args: tuple[str, ...],
+) -> int:
+    """Debug a test of a finished run; words after -- go to the debugger.
+
+    drgn on the vmcore where there is one and the kernel has debug info, else gdb on a guest in
+    which the test runs again.
+    """
+    console = _make_console()
+    with LiveView(console) as view:
+        store = _open_store(view)
+        target = debugging.find_target(runs_dir.absolute(), run, test, cell=cell, store=store)
+        chosen = debugging.choose_tool(target, debugging.Tool(tool) if tool else None)
+    if chosen is debugging.Tool.DRGN:
+        return debugging.open_drgn(target, debugger_args)
+    return debugging.open_gdb(target, debugger_args, break_at=break_at, store=store, say=click.echo)
+
+
+@cli.command(epilog=_example("testbed replay latest move_pages.status_of_each_page"))
+@_Run
+@_Test
+@_Cell
+@click.option("--gdb", "with_gdb", is_flag=True, help="With gdb on the guest.")
+@_BreakAt
+@_RunsDir
+def replay(
+    *, run: str, test: str, cell: str, with_gdb: bool, break_at: tuple[str, ...], runs_dir: Path
+) -> int:
+    """Run one test of a finished run again: same kernel, same guest image, same machine.
+
+    A deterministic run is the same again, seed and all, and compared with the first bit by bit.
+    """
+    with LiveView(_make_console()) as view:
+        store = _open_store(view)
+        target = debugging.find_target(runs_dir.absolute(), run, test, cell=cell, store=store)
+    if with_gdb and target.mode == "deterministic":
+        return replaying.replay_in_gdb(target, (), break_at=break_at, say=click.echo)
+    if with_gdb:
+        debugging.choose_tool(target, debugging.Tool.GDB)
+        return debugging.open_gdb(target, (), break_at=break_at, store=store, say=click.echo)
+    return replaying.replay(target, say=click.echo)
+
+
 @cli.command(name="list", epilog=_example("testbed list topologies"))
 @click.argument("what", type=click.Choice(["topologies", "kconfigs", "series", "tests", "plans"]))
 def list_(*, what: str) -> None:
@@ -291,6 +388,15 @@ def _load_plan(path: Path | None) -> tuple[str, Plan]:
 def _override(plan: Plan, **given: object) -> Plan:
     """Return ``plan`` with what the command line gave; what it left out stays the plan's."""
     return plan.model_copy(update={key: value for key, value in given.items() if value})
+
+
+def _choose_mode(plan: Plan, *, mode: Mode | None, seed: int | None) -> Plan:
+    """Apply --mode and --seed; a seed asks for deterministic mode."""
+    if mode == "normal" and seed is not None:
+        raise UserError("--seed goes with --mode deterministic")
+    chosen = "deterministic" if seed is not None else mode or plan.mode
+    kept = plan.seed if chosen == "deterministic" else 0
+    return plan.model_copy(update={"mode": chosen, "seed": kept if seed is None else seed})
 
 
 def _make_console() -> Console:

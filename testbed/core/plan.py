@@ -13,6 +13,8 @@ from testbed.errors import PlanError
 
 DEFAULT_SOURCE: Final = "debian:6.12"
 
+Mode = Literal["normal", "deterministic"]
+
 
 class Plan(StrictModel):
     """What to run.
@@ -20,6 +22,7 @@ class Plan(StrictModel):
     ``series`` are stacked in their order on the base; without any there is no comparison.
     ``tests`` are paths under guest-tests/; ``select`` is a pytest ``-k`` expression.
     ``parallel`` is how many cells run at once, 0 for as many as the host has room for.
+    With ``vmcore`` the memory of a guest that crashes or hangs is kept.
     In ``mode: deterministic`` each case has a boot of its own, the same each time, bit for bit;
     ``seed`` then chooses how its threads are interleaved, 0 being undisturbed.
     """
@@ -32,7 +35,8 @@ class Plan(StrictModel):
     tests: tuple[str, ...] = Field(min_length=1)
     select: str = ""
     parallel: int = Field(default=0, ge=0, le=64)
-    mode: Literal["normal", "deterministic"] = "normal"
+    vmcore: bool = False
+    mode: Mode = "normal"
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
 
     @model_validator(mode="after")

@@ -85,7 +85,7 @@ def build_argv(machine: Machine) -> tuple[str, ...]:
 
 
 def _swap_disks(fds: tuple[int, ...]) -> tuple[str, ...]:
-    """A disk a file descriptor: a set of one, so that QEMU opens no path."""
+    """Return a disk for each file, which is a set of one so that QEMU opens no path."""
     argv: list[str] = []
     for number, fd in enumerate(fds):
         drive = f"file=/dev/fdset/{number},if=none,id=swap{number},format=raw,auto-read-only=off"

@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from testbed.core.plan import Mode
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
 
 SCHEMA_VERSION: Final = 1
@@ -100,7 +101,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """All of a run. ``started`` is ISO 8601 in UTC; ``exit_reason`` explains ``exit_code``."""
+    """All of a run. ``started`` is ISO 8601 in UTC; ``exit_reason`` explains ``exit_code``.
+
+    ``seed`` is of ``mode`` "deterministic" alone.
+    """
 
     schema_version: int
     id: str
@@ -114,6 +118,8 @@ class RunRecord:
     comparison: tuple[Change, ...]
     exit_code: int
     exit_reason: str
+    mode: Mode = "normal"
+    seed: int = 0
 
 
 _ADAPTER: Final = TypeAdapter(RunRecord)

@@ -13,10 +13,10 @@ from typing import Final
 from testbed.core.topology import Node, Topology
 from testbed.errors import InfraError
 from testbed.host import proc
-from testbed.host.guest_image import GuestImage
-from testbed.host.store import Store
 from testbed.host.boot import BootFailure, boot
+from testbed.host.guest_image import GuestImage
 from testbed.host.qemu import BootRequest
+from testbed.host.store import Store
 
 _KVM: Final = Path("/dev/kvm")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")

@@ -1,6 +1,7 @@
 """Booting a guest, up to the point where it takes commands."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -8,6 +9,7 @@ from typing import Final
 from testbed.core.result import Crash
 from testbed.core.seen_machine import FACTS_SCRIPT, compare_machine, parse_seen
 from testbed.core.text import split_lines
+from testbed.core.topology import Topology
 from testbed.errors import GuestLostError
 from testbed.host import qemu
 from testbed.host.guest_result import GuestOutputError, GuestTimeoutError
@@ -73,11 +75,16 @@ def _check_machine(vm: Vm) -> BootFailure | None:
     differences = compare_machine(vm.topology, parse_seen(split_lines(told.output)))
     if not differences:
         return None
-    title = f"the guest sees another machine than {vm.topology.name}: {differences[0]}"
+    crash = describe_difference(vm.topology, differences)
+    return BootFailure(crash=crash, console=vm.console.log)
+
+
+def describe_difference(topology: Topology, differences: Sequence[str]) -> Crash:
+    """Return why a guest on another machine than ``topology`` is of no use, all of it."""
+    title = f"the guest sees another machine than {topology.name}: {differences[0]}"
     if len(differences) > 1:
         title += f" (and {len(differences) - 1} more)"
-    crash = Crash(title=title, kind="machine", frames=(), excerpt="\n".join(differences))
-    return BootFailure(crash=crash, console=vm.console.log)
+    return Crash(title=title, kind="machine", frames=(), excerpt="\n".join(differences))
 
 
 def _describe_failure(vm: Vm, *, reason: str) -> BootFailure:

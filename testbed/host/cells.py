@@ -19,6 +19,7 @@ from typing import Final
 
 from testbed.core.assemble import find_finished, is_complete, sum_seconds
 from testbed.core.events import Begun, Collected, Event, Finished
+from testbed.core.plan import Mode
 from testbed.errors import InfraError, UserError
 from testbed.host import proc
 from testbed.host.catalog import guest_tests_dir
@@ -54,6 +55,9 @@ class CellJob:
     features: tuple[str, ...]
     tests: tuple[str, ...]
     select: str
+    mode: Mode = "normal"
+    seed: int = 0
+    vmcore: bool = False
     workers: int = 1
     finished: tuple[str, ...] = ()
 
@@ -130,6 +134,9 @@ def build_pytest_argv(job: CellJob, *, wake: Path | None = None) -> tuple[str, .
         "--topology": job.topology,
         "--guest-image": job.image.folder,
         "--accel": job.accel,
+        "--mode": job.mode,
+        "--seed": job.seed,
+        **({"--vmcore": "yes"} if job.vmcore else {}),
         "--log-dir": job.folder,
         "--junitxml": job.folder / JUNIT_FILE,
         **({"--kernel-config": job.kernel_config} if job.kernel_config else {}),

@@ -8,14 +8,17 @@ from typing import Any, Final
 
 from testbed.core.build_log import BuildError
 from testbed.core.series import Series
+from testbed.host.vmlinux import keep_vmlinux
 
 _NAMES: Final = {
     "image": "bzImage",
     "config": "config",
     "log": "build.log",
     "harness_dir": "harness",
+    "vmlinux": "vmlinux",
 }
 _FACTS: Final = "kernel.json"
+_IMAGE_DEPTH: Final = 3  # arch/x86/boot/
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +64,11 @@ class Kernel(Identity):
 
     ``build_seconds`` and ``phases`` tell of the build that made it, as does ``log``;
     ``compiled_files`` of this request: 0 where ``is_cached``. ``harness_dir`` has the kselftest
-    headers of its source.
+    headers of its source, ``vmlinux`` the symbols for a debugger, and the debug info if it has any.
     """
 
     image: Path
+    vmlinux: Path
     config: Path
     log: Path
     harness_dir: Path
@@ -104,10 +108,31 @@ class Product:
     phases: tuple[Phase, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelFiles:
+    """What a debugger needs of a kernel that is kept; ``vmlinux`` may be missing in an old one."""
+
+    image: Path
+    vmlinux: Path
+    config: Path
+
+
+def find_kernel_files(folder: Path) -> KernelFiles:
+    """Return where the files of the cache entry ``folder`` are."""
+    return KernelFiles(
+        image=folder / _NAMES["image"],
+        vmlinux=folder / _NAMES["vmlinux"],
+        config=folder / _NAMES["config"],
+    )
+
+
 def keep_kernel(product: Product, folder: Path) -> None:
     """Copy what is kept of a build into the new cache entry ``folder``."""
     for field in ("image", "config", "log"):
         shutil.copyfile(getattr(product, field), folder / _NAMES[field])
+    vmlinux = product.image.parents[_IMAGE_DEPTH] / _NAMES["vmlinux"]
+    if vmlinux.is_file():
+        keep_vmlinux(vmlinux, folder / _NAMES["vmlinux"], config=product.config)
     harness = folder / _NAMES["harness_dir"]
     harness.mkdir()
     for header in product.harness_dir.glob("*.h"):
@@ -126,6 +151,7 @@ def load_kernel(folder: Path, identity: Identity, *, compiled_files: int | None 
     return Kernel(
         **asdict(identity),
         image=folder / _NAMES["image"],
+        vmlinux=folder / _NAMES["vmlinux"],
         config=folder / _NAMES["config"],
         log=folder / _NAMES["log"],
         harness_dir=folder / _NAMES["harness_dir"],

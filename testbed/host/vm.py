@@ -1,23 +1,26 @@
 """One virtual machine: QEMU and the guest in it, booted or restored."""
 
 import base64
+import contextlib
 import re
 import secrets
 import shlex
 import time
 from pathlib import Path
+from subprocess import TimeoutExpired
 from typing import Final
 
 from testbed.core.result import Crash
 from testbed.core.topology import Topology
 from testbed.errors import InfraError
+from testbed.host import proc
 from testbed.host.console import Console
 from testbed.host.guest import Guest
 from testbed.host.guest_result import GuestCommandError, GuestResult
 from testbed.host.keys import make_keys
 from testbed.host.port import Port
 from testbed.host.qemu import Qemu
-from testbed.host.qmp import Qmp
+from testbed.host.qmp import Qmp, QmpEvent
 
 _FORWARD_LINE: Final = re.compile(r"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s")
 _SETTLE_S: Final = 5.0  # for a crash that has begun to be printed to its end
@@ -100,7 +103,10 @@ class Vm:
 
     def settle(self) -> None:
         """Give a guest that went away the time to say why, up to the end of QEMU."""
-        self.console.wait_closed(_SETTLE_S)
+        if self.console.wait_closed(_SETTLE_S):
+            self.qmp.wait_event(_is_own_end, since=0, timeout_s=_SETTLE_S)
+            with contextlib.suppress(TimeoutExpired):
+                self._qemu.process.wait(_SETTLE_S)
 
     @property
     def own_end(self) -> str:
@@ -108,14 +114,8 @@ class Vm:
 
         Empty where it did not (RunState and ShutdownCause, qemu-qmp-ref(7)).
         """
-        return next(
-            (
-                str(event.data.get("reason"))
-                for event in self.qmp.events_since(0)
-                if event.name == "SHUTDOWN" and bool(event.data.get("guest"))
-            ),
-            "",
-        )
+        ends = filter(_is_own_end, self.qmp.events_since(0))
+        return next((str(event.data.get("reason", "")) for event in ends), "")
 
     @property
     def exit_status(self) -> int | None:
@@ -126,6 +126,10 @@ class Vm:
     def qemu_log(self) -> Path:
         """What QEMU itself had to say."""
         return self._qemu.log
+
+    def kill(self) -> None:
+        """End QEMU alone: who waits for the guest, in whatever thread, learns it at once."""
+        proc.end(self._qemu.process, grace_s=0.0)
 
     def close(self) -> None:
         """End QEMU and everything that talks to it."""
@@ -143,6 +147,10 @@ class Vm:
             shown="the start of the SSH server",
         )
         return Guest(find_ssh_port(self.qmp), keys)
+
+
+def _is_own_end(event: QmpEvent) -> bool:
+    return event.name == "SHUTDOWN" and bool(event.data.get("guest"))
 
 
 def find_ssh_port(qmp: Qmp) -> int:

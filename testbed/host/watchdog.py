@@ -7,7 +7,8 @@
    CPU 0 alone: Linux masks LINT1 on the others (``apic_extnmi``, kernel-parameters.txt, 6.12).
 4. What the host knows of a QEMU that does not answer either.
 
-All of it together takes at most :data:`LIMIT_S` seconds.
+It waits for the guest :data:`_WAIT_S` seconds in all, and for each answer of QEMU's monitor
+:data:`_QMP_WAIT_S`: :data:`LIMIT_S` seconds at the most.
 """
 
 import time
@@ -18,12 +19,12 @@ from typing import Final
 from testbed.errors import InfraError
 from testbed.host.vm import Vm
 
-LIMIT_S: Final = 30.0
-
 _SYSRQ_KEYS: Final = "wtmlh"  # last the help, which shows that what was asked before is out
 _SYSRQ_WAIT_S: Final = 5.0
 _NMI_WAIT_S: Final = 10.0
 _QMP_WAIT_S: Final = 5.0
+_WAIT_S: Final = 20.0
+LIMIT_S: Final = _WAIT_S + 3 * _QMP_WAIT_S
 _STATUS_LINES: Final = ("State:", "VmRSS:", "Threads:")
 
 
@@ -58,11 +59,13 @@ class _Questioning:
         self._vm = vm
         self._since = vm.console.mark()
         self._notes: list[str] = []
-        self._deadline = time.monotonic() + LIMIT_S
+        self._registers: tuple[str, ...] = ()
+        self._deadline = time.monotonic() + _WAIT_S
 
     @property
     def lines(self) -> tuple[str, ...]:
-        return (*self._notes, "", "The console:", *self._vm.console.lines_since(self._since))
+        said = self._vm.console.lines_since(self._since)
+        return (*self._notes, "", "The console:", *said, *self._registers)
 
     def note(self, *lines: str) -> None:
         self._notes += lines
@@ -70,12 +73,12 @@ class _Questioning:
     def run(self) -> None:
         answered = self._ask_sysrq()
         self.note(f"sysrq {_SYSRQ_KEYS}: {'answered' if answered else 'no answer'}")
-        registers = self._ask_monitor("info registers -a")
+        told = self._ask_monitor("info registers -a")
+        self._registers = ("", "QEMU's registers of all CPUs:", *told.splitlines())
         if not answered:
             self._vm.qmp.execute("inject-nmi")
             ended = self._vm.console.wait_closed(self._left(_NMI_WAIT_S))
             self.note(f"NMI: {'the guest ended' if ended else 'no end of the guest'}")
-        self.note("", "QEMU's registers of all CPUs:", *registers.splitlines())
 
     def _ask_sysrq(self) -> bool:
         console = self._vm.console
@@ -84,7 +87,9 @@ class _Questioning:
             self._ask_monitor("chardev-send-break console")
             console.write(key.encode())
             wait_s = self._left(_SYSRQ_WAIT_S)
-            if not console.wait_for(lambda line: "sysrq:" in line, since=begun, timeout_s=wait_s):
+            if not wait_s or not console.wait_for(
+                lambda line: "sysrq:" in line, since=begun, timeout_s=wait_s
+            ):
                 return False
         return True
 

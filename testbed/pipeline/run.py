@@ -16,6 +16,7 @@ from testbed import __version__
 from testbed.core.assemble import find_unhosted
 from testbed.core.capacity import count_guests, need_of
 from testbed.core.compare import compare_cells
+from testbed.core.deterministic_argv import find_obstacle
 from testbed.core.exit_code import decide_exit
 from testbed.core.junit import merge_junit
 from testbed.core.plan import Plan
@@ -78,6 +79,7 @@ def run(
     """
     plan, now = request.plan, datetime.now(UTC)
     topologies = tuple(catalog.load_topology(name) for name in plan.topologies)
+    _check_mode(plan, topologies)
     stack, qemu_version = load_stack(plan), read_qemu_version()
     run_dir = RunDir.create(runs_dir, started=now, name=request.plan_name)
     with run_dir.hold():
@@ -95,6 +97,13 @@ def run(
             observer=observer,
         )
         return _work(session), run_dir.path
+
+
+def _check_mode(plan: Plan, topologies: Sequence[Topology]) -> None:
+    """Raise :class:`UserError` for a topology on which no run is like the other."""
+    obstacles = [find_obstacle(one) for one in topologies if plan.mode == "deterministic"]
+    if reason := next(filter(None, obstacles), ""):
+        raise UserError(f"mode: deterministic: {reason}")
 
 
 def resume(run_dir: RunDir, *, store: Store, observer: Observer) -> tuple[RunRecord, Path]:
@@ -174,6 +183,8 @@ def _carry_out(session: _Session) -> RunRecord:
         comparison=comparison,
         exit_code=exit_code,
         exit_reason=exit_reason,
+        mode=plan.mode,
+        seed=plan.seed,
     )
     _write(record, outcomes, run_dir)
     return record
@@ -212,6 +223,9 @@ def _test(session: _Session, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple
             features=tuple(name for series in one.series for name in series.meta.provides),
             tests=plan.tests,
             select=plan.select,
+            mode=plan.mode,
+            seed=plan.seed,
+            vmcore=plan.vmcore,
             workers=plan.parallel // at_once or fits,
         )
         for topology, fits in zip(plan.topologies, fitting, strict=True)

@@ -8,13 +8,13 @@ from testbed.core.plan import Plan
 from testbed.errors import UserError
 from testbed.host import catalog, proc
 from testbed.host.accel import choose_accel
+from testbed.host.boot import BootFailure, boot
 from testbed.host.builder import BuildFailure, Kernel
 from testbed.host.cells import CellJob, build_pytest_argv
 from testbed.host.guest_image import GuestImage, build_guest_image
 from testbed.host.harness import choose_harness, find_harness
-from testbed.host.store import Store
-from testbed.host.boot import BootFailure, boot
 from testbed.host.qemu import BootRequest
+from testbed.host.store import Store
 from testbed.host.vm import Vm
 from testbed.pipeline.kernels import build_kernels, load_stack
 from testbed.pipeline.observer import Observer

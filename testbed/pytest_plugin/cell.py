@@ -23,6 +23,7 @@ from testbed.core.events import (
     dump_event,
 )
 from testbed.core.needs import Start
+from testbed.core.plan import Mode
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
 from testbed.core.topology import Topology
 from testbed.errors import InfraError
@@ -33,6 +34,7 @@ from testbed.host.qemu import BootRequest
 from testbed.host.snapshot import SavedState, Snapshots, StateUnusableError
 from testbed.host.store import Store, write_atomically
 from testbed.host.vm import Vm
+from testbed.host.vmcore import SUFFIX, VmcoreKeeper
 
 _BOOT_LOG: Final = "vm-boot"
 _FAILURE_FILE: Final = "boot-failed.json"
@@ -71,6 +73,9 @@ class CellConfig:
     log_dir: Path
     features: frozenset[str] = frozenset()
     kconfig: frozenset[str] | None = None
+    mode: Mode = "normal"
+    seed: int = 0
+    keeps_vmcore: bool = False
 
 
 @dataclass(slots=True)
@@ -120,10 +125,11 @@ class Cell:
     sink: EventSink
     store: Store
     say: Callable[[str], None]
-    _admission: Admission = field(init=False)
+    admission: Admission = field(init=False)
     _snapshots: Snapshots = field(init=False)
     _state: SavedState | None = None
     _vm: Vm | None = None
+    _keeper: VmcoreKeeper | None = None
     _owner: str = ""
     _log_name: str = ""
     _seen_crashes: int = 0
@@ -131,7 +137,7 @@ class Cell:
     _failure: Crash | None = None
 
     def __post_init__(self) -> None:
-        self._admission = open_admission(self.store.root)
+        self.admission = open_admission(self.store.root)
         parts = {"image": self.config.image.key, "qemu": self.config.qemu_version}
         self._snapshots = Snapshots(self.store, self._request(_BOOT_LOG), parts=parts, say=self.say)
 
@@ -149,14 +155,16 @@ class Cell:
             self.sink.emit(Finished(result=lost))
             return
         if isinstance(outcome, BootFailure):
-            self._note_failure(outcome.crash)
+            self.note_failure(outcome.crash)
             return
         self._state = outcome
         console = f"{_BOOT_LOG}.console.log"
         shutil.copyfile(outcome.console, self.config.log_dir / console)
         if not is_reported:
             self.sink.emit(Booted(seconds=outcome.boot_seconds))
-            self.sink.emit(Finished(result=_judge_boot(outcome, console)))
+            crash = next(iter(outcome.crashes), None)
+            result = judge_boot(crash, seconds=outcome.boot_seconds, console=console)
+            self.sink.emit(Finished(result=result))
 
     def lend_vm(self, wish: Wish) -> Vm:
         """Return a guest for ``wish``. Raises :class:`CellBootFailedError`."""
@@ -165,6 +173,9 @@ class Cell:
         if self._vm is None:
             self._vm = self._start(wish)
             self._owner, self._log_name = wish.owner, wish.log_name
+            if self.config.keeps_vmcore:
+                path = self.config.log_dir / f"{wish.log_name}{SUFFIX}"
+                self._keeper = VmcoreKeeper(self._vm, path, kernel=self.config.kernel)
         return self._vm
 
     @property
@@ -186,20 +197,52 @@ class Cell:
         self._seen_crashes = len(crashes)
         return fresh[0] if fresh else None
 
-    def find_new_taint(self, taint: int) -> int:
-        """Return the bits of ``taint`` that the kernel did not have when it had booted."""
-        return taint & ~self._boot_taint
+    @property
+    def boot_taint(self) -> int:
+        """The taint bits that the running guest's kernel had when it had booted."""
+        return self._boot_taint
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether each test has a boot of its own, to which nothing is said."""
+        return self.config.mode == "deterministic"
+
+    def read_failure(self) -> Crash | None:
+        """Return why the kernel does not boot, where some process of the cell found that out."""
+        try:
+            return _CRASH.validate_json(self._failure_file.read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def note_failure(self, crash: Crash) -> CellBootFailedError:
+        """Tell that the kernel does not boot, to the user and to the cell's other processes."""
+        self._failure = crash
+        write_atomically(self._failure_file, _CRASH.dump_json(crash).decode())
+        self.sink.emit(BootFailed(crash=crash))
+        return CellBootFailedError(crash)
+
+    def take_vmcore(self) -> str:
+        """Return the name of the guest's vmcore, empty without one; the guest is done with then."""
+        if self._keeper is None:
+            return ""
+        path = self._keeper.take()
+        if path is None:
+            self.say(self._keeper.problem)
+        return path.name if path else ""
 
     def discard_vm(self) -> None:
         """End the guest: the next test gets a fresh one."""
         if self._vm is not None:
             vm, self._vm = self._vm, None
+            if self._keeper is not None:
+                self._keeper.close()
+                self._keeper = None
             vm.close()
             if vm.console.log_gap:
                 self.say(f"{self.console_log}: {vm.console.log_gap}")
 
     def _start(self, wish: Wish) -> Vm:
-        failure = self._failure or self._read_failure()
+        failure = self._failure or self.read_failure()
         if failure is not None:
             raise CellBootFailedError(failure)
         self._seen_crashes = 0
@@ -219,7 +262,7 @@ class Cell:
     def _boot(self, log_name: str) -> Vm:
         outcome = boot(self._request(log_name))
         if isinstance(outcome, BootFailure):
-            raise self._note_failure(outcome.crash)
+            raise self.note_failure(outcome.crash)
         self._seen_crashes = len(outcome.crashes())
         self._boot_taint = int(outcome.run("cat /proc/sys/kernel/tainted").stdout)
         return outcome
@@ -228,21 +271,9 @@ class Cell:
         if self._state is None:
             outcome = self._snapshots.get()
             if isinstance(outcome, BootFailure):
-                raise self._note_failure(outcome.crash)
+                raise self.note_failure(outcome.crash)
             self._state = outcome
         return self._state
-
-    def _note_failure(self, crash: Crash) -> CellBootFailedError:
-        self._failure = crash
-        write_atomically(self._failure_file, _CRASH.dump_json(crash).decode())
-        self.sink.emit(BootFailed(crash=crash))
-        return CellBootFailedError(crash)
-
-    def _read_failure(self) -> Crash | None:
-        try:
-            return _CRASH.validate_json(self._failure_file.read_bytes())
-        except FileNotFoundError:
-            return None
 
     @property
     def _failure_file(self) -> Path:
@@ -257,17 +288,16 @@ class Cell:
             accel=config.accel,
             log_dir=config.log_dir,
             log_name=log_name,
-            admission=self._admission,
+            admission=self.admission,
         )
 
 
-def _judge_boot(state: SavedState, console: str) -> TestResult:
+def judge_boot(crash: Crash | None, *, seconds: float, console: str) -> TestResult:
     """Return the result of the boot itself: what it splats is no later test's fault."""
-    crash = state.crashes[0] if state.crashes else None
     return TestResult(
         id=BOOT_TEST,
         verdict=Verdict.CRASHED if crash else Verdict.PASSED,
-        seconds=state.boot_seconds,
+        seconds=seconds,
         message=f"while the kernel booted: {crash.title}" if crash else "",
         crash=crash,
         logs=(LogFile(kind="console", path=console),),

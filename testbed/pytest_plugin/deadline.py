@@ -10,10 +10,16 @@ from typing import Final
 from testbed.host.guest_result import GuestTimeoutError
 
 _AGAIN_S: Final = 1.0  # for a test that takes the deadline for another error and goes on
+# pytest's own unwinding of fixtures knows nothing of a BaseException: so that is the last resort.
+_MILD_HITS: Final = 3
 
 
-class _DeadlineError(BaseException):
-    """The deadline is over. No ``except Exception`` of a test is to take it for its own."""
+class _DeadlineError(Exception):
+    """The deadline is over."""
+
+
+class _LastDeadlineError(BaseException):
+    """The deadline is long over, and ``except Exception`` did not end the test."""
 
 
 @contextmanager
@@ -25,19 +31,21 @@ def limit_seconds(timeout_s: float) -> Iterator[None]:
     on all the same is hit again every second, and fails even if it then ends well.
     """
     place = ""
+    hits = 0
     is_running = True
 
     def expire(_number: int, frame: FrameType | None) -> None:
-        nonlocal place
+        nonlocal place, hits
         if is_running:
             place = place or _find_place(frame)
-            raise _DeadlineError
+            hits += 1
+            raise _DeadlineError if hits <= _MILD_HITS else _LastDeadlineError
 
     before = signal.signal(signal.SIGALRM, expire)
     signal.setitimer(signal.ITIMER_REAL, timeout_s, _AGAIN_S)
     try:
         yield
-    except (Exception, _DeadlineError) as err:
+    except (Exception, _LastDeadlineError) as err:
         is_running = False
         if not place:
             raise

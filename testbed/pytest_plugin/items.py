@@ -1,26 +1,26 @@
 """The C tests as pytest items: one file a collector, one case an item."""
 
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.core.case_command import TAINT_LINE, make_case_command
 from testbed.core.ktap import judge_case, parse_ktap
 from testbed.core.needs import Needs, parse_needs
 from testbed.core.result import LogFile, Verdict
 from testbed.core.text import make_file_name, split_lines
 from testbed.host.guest_image import list_cases
-from testbed.pytest_plugin.cell import Cell
+from testbed.host.port import PortResult
+from testbed.pytest_plugin.alone import run_case
+from testbed.pytest_plugin.cell import Cell, CellBootFailedError
 from testbed.pytest_plugin.judge import CaseFailedError
 from testbed.pytest_plugin.stash import CELL_KEY, EVIDENCE_KEY, NEEDS_KEY, make_wish
 from testbed.pytest_plugin.watch import check_taint
 
 if TYPE_CHECKING:  # pytest has no public names for these
     from _pytest._code.code import TerminalRepr, TracebackStyle
-
-_TAINT_LINE: Final = "# @taint "
 
 
 class CTestFile(pytest.File):
@@ -50,33 +50,45 @@ class CTestCase(pytest.Item):
 
     def setup(self) -> None:
         """Take a guest, so that its start is no part of the case's time."""
-        self.config.stash[CELL_KEY].lend_vm(make_wish(self))
+        cell = self.config.stash[CELL_KEY]
+        if not cell.is_deterministic:
+            cell.lend_vm(make_wish(self))
+        elif failure := cell.read_failure():
+            raise CellBootFailedError(failure)
 
     def runtest(self) -> None:
         """Run the case in the guest and judge what it printed."""
         cell = self.config.stash[CELL_KEY]
-        needs = self.stash[NEEDS_KEY]
-        command = (
-            f"{shlex.quote(self.program)} -r {shlex.quote(self.name)}; status=$?; "
-            f'echo; echo "{_TAINT_LINE}$(cat /proc/sys/kernel/tainted)"; exit $status'
-        )
-        vm = cell.lend_vm(make_wish(self))
-        done = vm.port.run(command, timeout_s=needs.timeout_s)
+        done = self._run(cell)
         lines = split_lines(done.output)
-        transcript = [line for line in lines if not line.startswith(_TAINT_LINE)]
+        transcript = [line for line in lines if not line.startswith(TAINT_LINE)]
         self._keep(cell, transcript)
         run = parse_ktap(transcript)
         evidence = self.stash[EVIDENCE_KEY]
         evidence.metrics += [metric for case in run.cases for metric in case.metrics]
         evidence.placements += [seen for case in run.cases for seen in case.placements]
         verdict, message = judge_case(run, self.name, exit_status=done.status)
-        _check_taint(cell, lines)
+        _check_taint(lines)
         if verdict is Verdict.SKIPPED:
             raise CaseFailedError(
                 Verdict.FAILED, f"the case skipped itself although its needs are met: {message}"
             )
         if verdict is not Verdict.PASSED:
             raise CaseFailedError(verdict, message)
+
+    def _run(self, cell: Cell) -> PortResult:
+        needs = self.stash[NEEDS_KEY]
+        command = make_case_command(self.program, self.name)
+        if cell.is_deterministic:
+            return run_case(
+                cell,
+                command,
+                needs=needs,
+                log_name=make_file_name(self.nodeid),
+                evidence=self.stash[EVIDENCE_KEY],
+            )
+        vm = cell.lend_vm(make_wish(self))
+        return vm.port.run(command, timeout_s=needs.timeout_s)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Tell pytest where the case is from."""
@@ -98,8 +110,9 @@ class CTestCase(pytest.Item):
         self.stash[EVIDENCE_KEY].logs.append(LogFile(kind="ktap", path=name))
 
 
-def _check_taint(cell: Cell, lines: tuple[str, ...]) -> None:
-    taints = [line.removeprefix(_TAINT_LINE) for line in lines if line.startswith(_TAINT_LINE)]
-    if not taints or not taints[-1].isdigit():
+def _check_taint(lines: tuple[str, ...]) -> None:
+    """Compare the taint before the case with that after it."""
+    taints = [line.removeprefix(TAINT_LINE) for line in lines if line.startswith(TAINT_LINE)]
+    if len(taints) < 2 or not (taints[0].isdigit() and taints[-1].isdigit()):  # noqa: PLR2004 - before, after
         raise CaseFailedError(Verdict.FAILED, "the case ended before it could be judged")
-    check_taint(cell, int(taints[-1]))
+    check_taint(before=int(taints[0]), after=int(taints[-1]))

@@ -1,11 +1,12 @@
 """The plugin's options, and the cell that they describe."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, cast, get_args
 
 import pytest
 
 from testbed.core.events import Noted
+from testbed.core.plan import Mode
 from testbed.errors import UserError
 from testbed.host import catalog
 from testbed.host.accel import read_qemu_version
@@ -21,6 +22,9 @@ _OPTIONS: Final = (
     ("--topology", "the machine to boot it on: a name that `testbed list topologies` shows"),
     ("--guest-image", "a folder made by `testbed build`, with initrd and test programs"),
     ("--accel", "tcg or kvm; the testbed probes it and passes it here"),
+    ("--mode", "normal or deterministic: each case in a boot of its own, the same bits each time"),
+    ("--seed", "of deterministic mode: another seed, other random numbers, other interleavings"),
+    ("--vmcore", "yes: keep the memory of a guest that crashes or hangs"),
     ("--features", "comma-separated features that the kernel's series provides"),
     ("--log-dir", "where console logs, transcripts and events.jsonl go"),
     ("--events-wake", "a FIFO that gets a byte for every event in events.jsonl"),
@@ -69,6 +73,9 @@ def make_cell(config: pytest.Config) -> Cell:
         qemu_version=read_qemu_version(),
         log_dir=log_dir,
         features=frozenset(filter(None, (read_option(config, "--features") or "").split(","))),
+        mode=_read_mode(config),
+        seed=int(read_option(config, "--seed") or 0),
+        keeps_vmcore=read_option(config, "--vmcore") == "yes",
         kconfig=catalog.read_enabled_options(Path(kconfig)) if kconfig else None,
     )
     sink = EventSink(path=log_dir / EVENTS_FILE, wake=Path(wake) if wake else None)
@@ -77,6 +84,13 @@ def make_cell(config: pytest.Config) -> Cell:
         sink.emit(Noted(line=line))
 
     return Cell(config=cell_config, sink=sink, store=Store(cache_dir(), say=note), say=note)
+
+
+def _read_mode(config: pytest.Config) -> Mode:
+    mode = read_option(config, "--mode") or "normal"
+    if mode not in get_args(Mode):
+        raise UserError(f"--mode {mode}: allowed: {', '.join(get_args(Mode))}")
+    return cast("Mode", mode)
 
 
 def _dest(option: str) -> str:

@@ -17,11 +17,12 @@ from testbed.core.applicability import (
 from testbed.core.events import BOOT_TEST, Collected, Finished, NotApplicable, Started
 from testbed.core.needs import Needs, Scope, parse_marker_needs
 from testbed.core.result import LogFile, TestResult, Verdict
-from testbed.core.text import make_file_name
+from testbed.core.text import clean, make_file_name
 from testbed.errors import PlanError, UserError
 from testbed.host.guest import Guest
 from testbed.host.hotplug import Hotplug
 from testbed.host.vm import Vm
+from testbed.pytest_plugin.alone import announce_boot_alone
 from testbed.pytest_plugin.cell import Cell
 from testbed.pytest_plugin.evidence import Evidence, Reporter
 from testbed.pytest_plugin.items import CTestCase, CTestFile
@@ -33,12 +34,11 @@ from testbed.pytest_plugin.stash import (
     NEEDS_KEY,
     SECONDS_KEY,
     make_wish,
-    name_owner,
 )
 from testbed.pytest_plugin.watch import check_taint, read_taint, watch
 
 _ENDING_KEY: Final = pytest.StashKey[Ending]()
-_GRACE_S: Final = 10.0  # a C case that overruns is told by the command's own deadline first
+_WORTH_A_VMCORE: Final = frozenset({Verdict.CRASHED, Verdict.TIMED_OUT})
 _HARMLESS: Final = frozenset({Verdict.PASSED, Verdict.SKIPPED})
 
 
@@ -51,7 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set up the cell when a kernel was named."""
     config.addinivalue_line(
         "markers",
-        "needs(nodes=, dimm_slots=, kconfig=, features=, timeout_s=, scope=, start=): "
+        "needs(nodes=, dimm_slots=, virtio_mem=, swap_mib=, tiers=, kconfig=, features=, "
+        "timeout_s=, scope=, start=): "
         "what a guest test needs",
     )
     if read_option(config, "--kernel") is None:
@@ -89,9 +90,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         item.stash[EVIDENCE_KEY] = Evidence()
         needs = item.stash.setdefault(NEEDS_KEY, _read_marker(item))
-        if needs.scope is Scope.FILE:
-            item.add_marker(pytest.mark.xdist_group(name_owner(item)))
         reason = explain_unhosted(needs, cell.config.topology)
+        if cell.is_deterministic and not isinstance(item, CTestCase):
+            reason = "has a part on the host: to a deterministic guest nothing is said"
         if reason:
             unhosted.append(NotApplicable(id=item.nodeid, reason=reason))
         else:
@@ -106,13 +107,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = kept
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist's, which tells that tests can be dealt out
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Boot, once for the cell, before the first test asks for a guest."""
     cell = session.config.stash.get(CELL_KEY, None)
     if cell is None or not session.items or session.config.option.collectonly:
         return
     if _is_first_worker(session.config):
-        cell.announce_boot(is_reported=BOOT_TEST in read_finished(session.config))
+        is_reported = BOOT_TEST in read_finished(session.config)
+        if cell.is_deterministic:
+            announce_boot_alone(cell, is_reported=is_reported)
+        else:
+            cell.announce_boot(is_reported=is_reported)
 
 
 def _is_first_worker(config: pytest.Config) -> bool:
@@ -142,6 +148,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     is_harmless = ending.verdict in _HARMLESS
     if not is_harmless:
         _keep_console(cell, item, mark)
+        if ending.verdict in _WORTH_A_VMCORE and (vmcore := cell.take_vmcore()):
+            item.stash[EVIDENCE_KEY].logs.append(LogFile(kind="vmcore", path=vmcore))
     cell.sink.emit(Finished(result=_make_result(item, ending)))
     if not is_harmless or item.stash[NEEDS_KEY].scope is Scope.TEST:
         cell.discard_vm()
@@ -154,7 +162,7 @@ def _make_result(item: pytest.Item, ending: Ending) -> TestResult:
         id=item.nodeid,
         verdict=ending.verdict,
         seconds=round(_get_seconds(item), 3),
-        message=ending.message,
+        message=clean(ending.message),
         metrics=tuple(evidence.metrics),
         placements=tuple(evidence.placements),
         crash=ending.crash,
@@ -177,14 +185,19 @@ def _keep_console(cell: Cell, item: pytest.Item, mark: int) -> None:
     (cell.config.log_dir / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
     logs = item.stash[EVIDENCE_KEY].logs
     logs.append(LogFile(kind="console", path=name))
-    logs.append(LogFile(kind="whole console", path=cell.console_log))
+    if cell.running_vm.console.mark():  # an empty log is removed with its guest
+        logs.append(LogFile(kind="whole console", path=cell.console_log))
 
 
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Stop a test that this kernel cannot pass before a guest is booted for it."""
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Stop a test that this kernel cannot pass before a guest is started for it.
+
+    What its fixtures wait for has deadlines of its own: a guest may have to wait for room.
+    """
     cell = item.config.stash.get(CELL_KEY, None)
     if cell is None:
-        return
+        return (yield)
     needs = item.stash[NEEDS_KEY]
     if missing := find_missing_features(needs, cell.config.features):
         pytest.skip(f"needs a series that provides {', '.join(missing)}")
@@ -194,6 +207,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             f"needs {', '.join('CONFIG_' + name for name in options)}, "
             "which this kernel was built without: add a fragment of kconfigs/ to the plan",
         )
+    with watch(cell, name=item.nodeid, evidence=item.stash[EVIDENCE_KEY], hears_out=False):
+        yield
+    return None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -203,11 +219,31 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     if cell is None:
         return (yield)
     needs, evidence = item.stash[NEEDS_KEY], item.stash[EVIDENCE_KEY]
-    timeout_s = needs.timeout_s + _GRACE_S
-    with watch(cell, name=item.nodeid, timeout_s=timeout_s, evidence=evidence):
+    # A deterministic run has deadlines of its own, in the guest's time.
+    timeout_s = None if cell.is_deterministic else needs.timeout_s
+    with watch(cell, name=item.nodeid, evidence=evidence, timeout_s=timeout_s):
         yield
         if not isinstance(item, CTestCase) and cell.running_vm is not None:
-            check_taint(cell, read_taint(cell.running_vm))
+            check_taint(before=cell.boot_taint, after=read_taint(cell.running_vm))
+    return None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    """Watch what a test's fixtures do at its end, as its call was watched."""
+    cell = item.config.stash.get(CELL_KEY, None)
+    if cell is None:
+        return (yield)
+    # A C case has nothing to clean up, and of a guest that a test failed in no more is asked.
+    hears_out = not isinstance(item, CTestCase) and _ENDING_KEY not in item.stash
+    with watch(
+        cell,
+        name=item.nodeid,
+        evidence=item.stash[EVIDENCE_KEY],
+        timeout_s=item.stash[NEEDS_KEY].timeout_s,
+        hears_out=hears_out,
+    ):
+        yield
     return None
 
 
@@ -218,19 +254,24 @@ def pytest_runtest_makereport(
     """Note how each phase ended, and give JUnit the properties of the result."""
     if CELL_KEY not in item.config.stash:
         return (yield)
-    if call.when == "teardown":
-        ending = item.stash.get(_ENDING_KEY, Ending(verdict=Verdict.PASSED))
-        item.user_properties.append(("verdict", str(ending.verdict)))
-        if ending.crash is not None:
-            item.user_properties.append(("crash", ending.crash.title))
-        for metric in item.stash[EVIDENCE_KEY].metrics:
-            item.user_properties.append((f"metric:{metric.name}", f"{metric.value} {metric.unit}"))
     report = yield
     if call.when == "call":
         item.stash[SECONDS_KEY] = call.duration
     if call.excinfo is not None and _ENDING_KEY not in item.stash:
         item.stash[_ENDING_KEY] = judge_exception(call.excinfo.value, shown=report.longreprtext)
+    if call.when == "teardown":
+        report.user_properties += _list_properties(item)
     return report
+
+
+def _list_properties(item: pytest.Item) -> Iterator[tuple[str, object]]:
+    """Yield what JUnit is to know of a test that has ended."""
+    ending = item.stash.get(_ENDING_KEY, Ending(verdict=Verdict.PASSED))
+    yield "verdict", str(ending.verdict)
+    if ending.crash is not None:
+        yield "crash", ending.crash.title
+    for metric in item.stash[EVIDENCE_KEY].metrics:
+        yield f"metric:{metric.name}", f"{metric.value} {metric.unit}"
 
 
 @pytest.fixture
@@ -247,10 +288,10 @@ def guest(vm: Vm) -> Guest:
 
 @pytest.fixture
 def hotplug(request: pytest.FixtureRequest, vm: Vm) -> Iterator[Hotplug]:
-    """Memory hotplug of ``vm``; a guest that keeps a DIMM is not used for another test."""
+    """Memory hotplug of ``vm``; a guest whose memory it changed is not used for another test."""
     plugged = Hotplug(vm)
     yield plugged
-    if plugged.dimms:
+    if not plugged.is_as_booted:
         _get_cell(request).discard_vm()
 
 

@@ -33,6 +33,7 @@ _MESSAGE_CHARS: Final = 6_000
 _EXCERPT_CHARS: Final = 12_000
 _TAIL_LINES: Final = 60
 _TAIL_CHARS: Final = 16_000
+_BINARY: Final = frozenset({"vmcore"})
 _EMBEDDED_LOGS: Final = 60
 _CHARTS: Final = 24
 _CHART_NODES: Final = 64
@@ -107,6 +108,10 @@ def render_report(record: RunRecord, *, read_log: Callable[[str], str]) -> str:
     )
 
 
+def _is_text(log: LogFile) -> bool:
+    return is_inside(log.path) and log.kind not in _BINARY
+
+
 class _LogReader:
     """Reads the ends of logs, up to a number of them that keeps the page loadable."""
 
@@ -121,7 +126,7 @@ class _LogReader:
                 kind=log.kind,
                 href=f"./{quote(log.path, errors='replace')}" if is_inside(log.path) else "",
                 path=log.path,
-                tail=self._tail(log.path) if with_tail and is_inside(log.path) else "",
+                tail=self._tail(log.path) if with_tail and _is_text(log) else "",
             )
             for log in logs
         ]

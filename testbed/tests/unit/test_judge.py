@@ -14,8 +14,7 @@ from testbed.host import catalog
 from testbed.host.guest_result import GuestCommandError, GuestResult, GuestTimeoutError
 from testbed.pytest_plugin.cell import CellBootFailedError, KernelCrashedError
 from testbed.pytest_plugin.evidence import Evidence, Reporter
-from testbed.pytest_plugin.judge import CaseFailedError
-from testbed.pytest_plugin.judge import judge_exception
+from testbed.pytest_plugin.judge import CaseFailedError, judge_exception
 
 CRASH = Crash(title="WARNING in foo", kind="warning", frames=("foo",), excerpt="WARNING: ...")
 FAILED = GuestResult(command="x", stdout="", stderr="sh: x: not found\n", status=127)

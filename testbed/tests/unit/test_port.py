@@ -22,7 +22,11 @@ class Shell:
         ours, theirs = socket.socketpair()
         with theirs:
             self.process = subprocess.Popen(
-                ["/bin/sh"], stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+                ["/bin/sh"],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=theirs.fileno(),
+                start_new_session=True,
             )
         self.port = Port(ours)
 

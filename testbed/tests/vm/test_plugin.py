@@ -1,20 +1,18 @@
 """The plugin with real guests that misbehave: each has its verdict, the next test its chance."""
 
-import sys
+from pathlib import Path
 
 import pytest
 
-from testbed.core.events import Finished, read_events
+from testbed.core.events import BootFailed
 from testbed.core.result import TestResult, Verdict
-from testbed.host import proc
 from testbed.host.accel import Accel
 from testbed.host.builder import Kernel
 from testbed.host.guest_image import GuestImage
+from testbed.host.store import Store
+from testbed.tests.vm.suite import Machine, SuiteRun, build_broken, run_suite
 
 SUITE = """
-import os
-import signal
-
 import pytest
 
 
@@ -34,11 +32,6 @@ def test_c_hangs(vm, guest):
 
 def test_d_command_overruns(guest):
     guest.run("sleep 60", timeout_s=1)
-
-
-def test_e_qemu_is_killed(vm, guest):
-    os.kill(vm.pid, signal.SIGKILL)
-    guest.run("true")
 
 
 def test_f_fails_in_words(guest, report):
@@ -61,8 +54,9 @@ def test_i_needs_many_nodes(guest):
     raise AssertionError("not to be run")
 
 
-def test_j_oom_kill_is_seen(guest):
-    guest.run("echo f > /proc/sysrq-trigger")
+def test_j_oom_kill_is_seen(vm):
+    vm.run("sleep 100 >/dev/null & echo f > /proc/sysrq-trigger")  # a kworker does it, later
+    assert vm.console.wait_for(lambda line: "Killed process" in line, since=0, timeout_s=30)
 
 
 def test_k_a_healthy_guest_again(guest):
@@ -75,7 +69,6 @@ EXPECTED = {
     "test_b_crashes": Verdict.CRASHED,
     "test_c_hangs": Verdict.TIMED_OUT,
     "test_d_command_overruns": Verdict.TIMED_OUT,
-    "test_e_qemu_is_killed": Verdict.LOST,
     "test_f_fails_in_words": Verdict.FAILED,
     "test_g_needs_a_series": Verdict.SKIPPED,
     "test_h_needs_an_option": Verdict.FAILED,
@@ -88,19 +81,11 @@ EXPECTED = {
 def results(
     kernel: Kernel, image: GuestImage, accel: Accel, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, TestResult]:
+    machine = Machine(kernel=kernel, image=image, accel=accel)
     folder = tmp_path_factory.mktemp("suite")
-    (folder / "test_suite.py").write_text(SUITE)
-    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
-    argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "pytest.ini", "."]
-    argv += ["--kernel", str(kernel.image), "--kernel-config", str(kernel.config)]
-    argv += ["--guest-image", str(image.folder), "--topology", "two-nodes"]
-    argv += ["--accel", accel.name, "--log-dir", str(folder / "logs")]
-    argv += ["--junitxml", str(folder / "junit.xml")]
-    done = proc.run(argv, cwd=folder, check=False, timeout_s=300)
-    assert done.returncode == 1, done.output
-    lines = (folder / "logs/events.jsonl").read_text().splitlines()
-    found = [event.result for event in read_events(lines) if isinstance(event, Finished)]
-    return {result.id.rpartition("::")[2]: result for result in found}
+    options = ("-n", "2", "--junitxml", "junit.xml")
+    run = run_suite(folder, {"test_suite.py": SUITE}, machine, options=options)
+    return run.results
 
 
 def test_each_misbehaviour_has_its_verdict(results: dict[str, TestResult]) -> None:
@@ -123,3 +108,83 @@ def test_a_failure_keeps_what_was_measured_and_seen(results: dict[str, TestResul
 def test_a_missing_option_names_the_way_out(results: dict[str, TestResult]) -> None:
     assert "CONFIG_NO_SUCH_OPTION" in results["test_h_needs_an_option"].message
     assert "kconfigs/" in results["test_h_needs_an_option"].message
+
+
+HEALTHY = """
+def test_one(vm):
+    vm.run("true")
+
+
+def test_two(guest):
+    guest.run("true")
+"""
+TAINTING = """
+def test_taints_once_more(vm):
+    vm.run("echo 512 > /proc/sys/kernel/tainted")
+"""
+
+
+def run_with_cmdline(folder: Path, machine: Machine, *words: str, suite: str = HEALTHY) -> SuiteRun:
+    """Run ``suite`` on two nodes whose kernel is booted with ``words``, by two workers."""
+    topology = folder / "changed.yaml"
+    topology.write_text(
+        f"about: Two nodes and other words for the kernel.\n"
+        f"nodes: [{{cpus: 1, memory_mib: 256}}, {{cpus: 1, memory_mib: 256}}]\n"
+        f"cmdline: [{', '.join(words)}]\n"
+    )
+    changed = Machine(
+        kernel=machine.kernel, image=machine.image, accel=machine.accel, topology=str(topology)
+    )
+    return run_suite(folder, {"test_suite.py": suite}, changed, options=("-n", "2"))
+
+
+def list_verdicts(run: SuiteRun) -> dict[str, Verdict]:
+    return {name: result.verdict for name, result in run.results.items()}
+
+
+def test_a_taint_of_the_boot_is_not_held_against_the_tests(
+    kernel: Kernel, image: GuestImage, accel: Accel, tmp_path: Path
+) -> None:
+    machine = Machine(kernel=kernel, image=image, accel=accel)
+    tainted = "sysctl.kernel.tainted=64"
+    run = run_with_cmdline(tmp_path, machine, tainted, suite=HEALTHY + TAINTING)
+    assert list_verdicts(run) == {
+        "boot": Verdict.PASSED,
+        "test_one": Verdict.PASSED,
+        "test_two": Verdict.PASSED,
+        "test_taints_once_more": Verdict.FAILED,
+    }
+    assert "tainted is 576; new: bit 9" in run.results["test_taints_once_more"].message
+
+
+def test_a_warning_of_the_boot_is_the_boots_alone(
+    store: Store, image: GuestImage, accel: Accel, tmp_path: Path
+) -> None:
+    machine = Machine(kernel=build_broken(store), image=image, accel=accel)
+    run = run_with_cmdline(tmp_path, machine, "testbed_break.warn_at_boot=1")
+    assert list_verdicts(run) == {
+        "boot": Verdict.CRASHED,
+        "test_one": Verdict.PASSED,
+        "test_two": Verdict.PASSED,
+    }
+    crash = run.results["boot"].crash
+    assert crash is not None
+    assert crash.title == "WARNING in testbed_break_init"
+
+
+def test_a_kernel_that_does_not_boot_is_booted_once_for_all_workers(
+    kernel: Kernel, image: GuestImage, accel: Accel, tmp_path: Path
+) -> None:
+    machine = Machine(kernel=kernel, image=image, accel=accel)
+    many = "".join(f"def test_{number}(vm):\n    pass\n\n\n" for number in range(8))
+    run = run_with_cmdline(tmp_path, machine, "rdinit=/nowhere", suite=many)
+    (failed,) = [event for event in run.events if isinstance(event, BootFailed)]
+    assert failed.crash.title.startswith("Kernel panic: VFS: Unable to mount root fs")
+    results = [result for name, result in run.results.items() if name != "boot"]
+    assert len(results) == 8
+    assert {result.verdict for result in results} == {Verdict.BOOT_FAILED}
+    assert {result.message for result in results} == {failed.crash.title}
+    consoles = [path.name for path in run.logs.glob("*.console.log")]
+    assert consoles == ["vm-boot.console.log"]
+    said = (run.logs / "vm-boot.console.log").read_text(errors="replace")
+    assert said.count("Linux version") == 1

@@ -3,6 +3,7 @@
 import os
 import selectors
 import signal
+import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,19 +16,21 @@ import pytest
 from testbed.core.topology import Node, Topology
 from testbed.errors import GuestLostError, InfraError
 from testbed.host import catalog, proc
-from testbed.host.accel import Accel
+from testbed.host.accel import Accel, read_qemu_version
+from testbed.host.boot import BootFailure, boot
 from testbed.host.builder import Kernel
-from testbed.host.guest_result import GuestCommandError, GuestTimeoutError
 from testbed.host.guest_image import GuestImage, build_guest_image
 from testbed.host.guest_memory import GuestMemory
+from testbed.host.guest_result import GuestCommandError, GuestTimeoutError
 from testbed.host.hotplug import Hotplug
-from testbed.host.store import Store
-from testbed.host.boot import BootFailure, boot
 from testbed.host.qemu import BootRequest
+from testbed.host.snapshot import SavedState, Snapshots
+from testbed.host.store import Store
 from testbed.host.vm import Vm
 from testbed.host.watchdog import question
 
 Boot = Callable[..., Vm | BootFailure]
+Restore = Callable[[], Vm]
 
 
 @pytest.fixture
@@ -49,6 +52,33 @@ def boot_it(kernel: Kernel, image: GuestImage, accel: Accel, tmp_path: Path) -> 
         return outcome
 
     yield boot_changed
+    for vm in running:
+        vm.close()
+
+
+@pytest.fixture
+def restore_it(
+    kernel: Kernel, image: GuestImage, accel: Accel, store: Store, tmp_path: Path
+) -> Iterator[Restore]:
+    """Restore a guest from the saved state of two-nodes; it is ended with the test."""
+    running: list[Vm] = []
+    request = BootRequest(
+        kernel=kernel.image,
+        initrd=image.initrd,
+        topology=catalog.load_topology("two-nodes"),
+        accel=accel.name,
+        log_dir=tmp_path / "logs",
+    )
+    parts = {"image": image.key, "qemu": read_qemu_version()}
+
+    def restore() -> Vm:
+        snapshots = Snapshots(store, request, parts=parts, say=print)
+        state = snapshots.get()
+        assert isinstance(state, SavedState), state
+        running.append(snapshots.restore(state, log_name="restored"))
+        return running[-1]
+
+    yield restore
     for vm in running:
         vm.close()
 
@@ -92,12 +122,64 @@ def test_commands_report_output_status_and_time(boot_it: Boot) -> None:
     assert guest.run("echo still here").stdout == "still here\n"
 
 
-def test_a_guest_cannot_reach_the_host(boot_it: Boot) -> None:
-    guest = must_boot(boot_it()).guest
-    # 10.0.2.2 is the host as slirp shows it; the SSH server's own port proves nc works at all.
+@pytest.mark.parametrize("address", ["10.0.2.2", "10.0.2.3"])
+def test_a_guest_cannot_reach_the_host(restore_it: Restore, address: str) -> None:
+    """Neither the host as slirp shows it, nor the name server that it would offer."""
+    guest = restore_it().guest
+    # The guest's own SSH server proves that nc works at all.
     assert guest.run("nc -w 2 127.0.0.1 22 </dev/null | head -c 3").stdout == "SSH"
-    for port in (22, 53, 80):
-        assert guest.run(f"nc -w 2 10.0.2.2 {port} </dev/null", check=False).status != 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)):
+            server.accept()[0].close()  # somebody would answer
+        server.settimeout(0)
+        for target in (port, 22, 53, 80):
+            said = guest.run(f"nc -w 2 {address} {target} </dev/null", check=False)
+            assert said.status != 0, target
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+@pytest.mark.parametrize("kind", ["booted", "restored"])
+def test_qemu_has_no_rights_and_listens_on_loopback_alone(
+    boot_it: Boot, restore_it: Restore, kind: str
+) -> None:
+    vm = must_boot(boot_it()) if kind == "booted" else restore_it()
+    assert vm.guest.run("echo in use").stdout == "in use\n"
+    status = read_status(vm.pid)
+    if os.geteuid() == 0:
+        assert status["Uid"].split() == ["65534"] * 4
+        assert status["Gid"].split() == ["65534"] * 4
+        assert status["Groups"].split() == []
+    for capabilities in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+        assert int(status[capabilities], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"  # a filter
+    assert list_listening(vm.pid) == {("tcp", "127.0.0.1")}
+
+
+def read_status(pid: int) -> dict[str, str]:
+    """Return proc_pid_status(5)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+
+
+def list_listening(pid: int) -> set[tuple[str, str]]:
+    """Return the protocols and addresses on which a process takes what others send it."""
+    targets = [str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()]
+    own = {name[len("socket:[") : -1] for name in targets if name.startswith("socket:[")}
+    assert own
+    found = set()
+    for protocol in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6"):
+        for line in Path(f"/proc/net/{protocol}").read_text().splitlines()[1:]:
+            fields = line.split()
+            local, state, inode = fields[1], fields[3], fields[9]
+            # proc_pid_net(5): 0A is listening; a datagram socket takes what comes in any state
+            if inode in own and (state == "0A" or "tcp" not in protocol):
+                address = bytes.fromhex(local.partition(":")[0])[::-1]
+                shown = socket.inet_ntoa(address) if len(address) == 4 else address.hex()
+                found.add((protocol, shown))
+    return found
 
 
 def test_a_dimm_comes_and_goes(boot_it: Boot) -> None:
@@ -141,7 +223,9 @@ def test_a_hung_guest_tells_what_it_does(boot_it: Boot) -> None:
     vm = must_boot(boot_it())
     with pytest.raises(GuestTimeoutError):
         vm.guest.run("cat /dev/zero > /dev/null", timeout_s=1)
-    said = "\n".join(question(vm))
+    account = question(vm)
+    said = "\n".join(account.lines)
+    assert account.qemu_answers
     assert "Show backtrace of all active CPUs" in said
     assert "Mem-Info" in said
 
@@ -163,23 +247,40 @@ def test_an_option_that_qemu_refuses_is_told_in_its_words(boot_it: Boot) -> None
         boot_it(topology=huge)
 
 
+STARTS = {
+    "booted": "vm = boot(request)",
+    "restored": """
+snapshots = Snapshots(Store(cache_dir(), say=str), request, parts={parts!r}, say=str)
+vm = snapshots.restore(snapshots.get(), log_name="restored")
+""",
+}
+
+
+@pytest.mark.parametrize("kind", STARTS)
 def test_no_qemu_survives_the_testbed(
-    kernel: Kernel, image: GuestImage, accel: Accel, tmp_path: Path
+    kernel: Kernel, image: GuestImage, accel: Accel, tmp_path: Path, kind: str
 ) -> None:
+    parts = {"image": image.key, "qemu": read_qemu_version()}
     script = f"""
-import os, signal, sys
+import os, signal
 from pathlib import Path
 from testbed.host import catalog
 from testbed.host.boot import boot
+from testbed.host.project import cache_dir
 from testbed.host.qemu import BootRequest
-vm = boot(BootRequest(kernel=Path({str(kernel.image)!r}), initrd=Path({str(image.initrd)!r}),
+from testbed.host.snapshot import SavedState, Snapshots
+from testbed.host.snapshot import Snapshots
+from testbed.host.store import Store
+request = BootRequest(kernel=Path({str(kernel.image)!r}), initrd=Path({str(image.initrd)!r}),
     topology=catalog.load_topology("two-nodes"), accel={accel.name!r},
-    log_dir=Path({str(tmp_path)!r})))
+    log_dir=Path({str(tmp_path)!r}))
+{STARTS[kind].format(parts=parts)}
+vm.run("true")
 print(vm.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
     done = proc.run([sys.executable, "-c", script], check=False, timeout_s=120)
-    assert done.returncode == -signal.SIGKILL
+    assert done.returncode == -signal.SIGKILL, done.output
     qemu = int(done.output.split()[-1])
     with pytest.raises(ProcessLookupError):
         _wait_gone(qemu)

@@ -1,0 +1,24 @@
+"""The shell command that runs one case of a C test in a guest, and what it tells besides KTAP."""
+
+import shlex
+from typing import Final
+
+TAINT_LINE: Final = "# @taint "
+_TELL_TAINT: Final = f'read taint </proc/sys/kernel/tainted; echo "{TAINT_LINE}$taint"'
+_STATUS_OF_KILLED: Final = 137  # 128 + SIGKILL, as timeout(1) of busybox reports it
+
+
+def make_case_command(program: str, case: str) -> str:
+    """Return the command for ``case``; it tells the kernel's taint before and after it."""
+    run = f"{shlex.quote(program)} -r {shlex.quote(case)}"
+    return f"{_TELL_TAINT}; {run}; status=$?; echo; {_TELL_TAINT}; exit $status"
+
+
+def limit_guest_time(command: str, timeout_s: float) -> str:
+    """Return ``command`` with an end after ``timeout_s`` seconds of the guest's own time."""
+    return f"timeout -s KILL {timeout_s:g} sh -c {shlex.quote(command)}"
+
+
+def is_past_limit(status: int | None) -> bool:
+    """Whether ``status`` says that :func:`limit_guest_time` ended the command."""
+    return status == _STATUS_OF_KILLED
