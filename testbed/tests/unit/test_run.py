@@ -140,6 +140,7 @@ class Bench:
         return Kernel(
             **identity,
             image=self.folder / "bzImage",
+            vmlinux=self.folder / "vmlinux",
             config=self.folder / "config",
             log=self.folder / "nothing",
             harness_dir=self.folder,
