@@ -23,6 +23,7 @@ BENCHES: Final[dict[str, Callable[[], tuple[Row, ...]]]] = {
     "series": bench_job.bench_series,
     "vm": bench_vm.bench_vm,
     "parallel": bench_vm.bench_parallel,
+    "deterministic": bench_vm.bench_deterministic,
     "cold": bench_job.bench_cold,
 }
 

@@ -15,6 +15,8 @@ from junitparser import JUnitXml
 
 from ci.bench_row import Row
 from ci.bench_scratch import Quiet, make_kernel, open_scratch, open_store, require
+from testbed.core.events import Finished
+from testbed.core.plan import Mode
 from testbed.core.qemu_argv import Machine, build_argv
 from testbed.core.schedule import CellLoad, Costs, simulate_curve
 from testbed.core.topology import parse_topology
@@ -22,6 +24,7 @@ from testbed.host import catalog, proc
 from testbed.host.accel import choose_accel
 from testbed.host.boot import BootFailure, boot
 from testbed.host.cells import JUNIT_FILE, CellJob, build_pytest_argv
+from testbed.host.event_file import EVENTS_FILE, EventFile
 from testbed.host.port import READY
 from testbed.host.qemu import BootRequest
 from testbed.host.snapshot import SavedState, Snapshots, save
@@ -39,6 +42,8 @@ _CURVE: Final = (1, 2, 4, 8, 16, 32, 64)
 _HANDLING_S: Final = 0.001  # of the controller a test: 0.4 ms with empty tests, ours say more
 _WORKERS: Final = (1, 2, 3, 4)
 _ONE_GIB: Final = "nodes:\n- {cpus: 1, memory_mib: 512}\n- {cpus: 1, memory_mib: 512}\n"
+_METRIC_TEST: Final = "move_pages.many"
+_SPREAD_RUNS: Final = 5
 _SUITE: Final = ("mempolicy", "migrate", "cpuset")
 
 
@@ -102,19 +107,7 @@ def bench_parallel() -> tuple[Row, ...]:
     """Measure the C tests of one cell with several workers; calculate what more cores would do."""
     with open_scratch() as folder:
         request = _make_request(folder)
-        kernel, image = make_kernel(open_store())
-        job = CellJob(
-            name="bench",
-            folder=folder / "cell",
-            kernel=kernel.image,
-            kernel_config=kernel.config,
-            image=image,
-            topology="two-nodes",
-            accel=request.accel,
-            features=(),
-            tests=_SUITE,
-            select="",
-        )
+        job = replace(_make_job(request, folder), tests=_SUITE, select="")
         _run_cell(job, folder)  # saves the state
         runs = {
             n: tuple(_run_cell(replace(job, workers=n), folder) for _ in range(_PARALLEL_RUNS))
@@ -124,12 +117,49 @@ def bench_parallel() -> tuple[Row, ...]:
     return (*_measured(runs), *_calculated(alone))
 
 
+def bench_deterministic() -> tuple[Row, ...]:
+    """Measure the spread of one timing, in boots that are to be the same and in restored guests."""
+    with open_scratch() as folder:
+        request = _make_request(folder)
+        jobs = {mode: _make_job(request, folder, mode=mode) for mode in ("deterministic", "normal")}
+        runs = {
+            mode: [_run_cell(job, folder) for _ in range(_SPREAD_RUNS)]
+            for mode, job in jobs.items()
+        }
+    rows = []
+    for mode, ran in runs.items():
+        timings = tuple(run.metric for run in ran)
+        spread = (max(timings) - min(timings)) / statistics.median(timings) * 100
+        rows += [
+            Row(
+                name=f"{mode}-metric",
+                what=f"{_METRIC_TEST}, {mode}",
+                samples=timings,
+                unit="us/page",
+            ),
+            Row(
+                name=f"{mode}-spread",
+                what=f"its spread over {_SPREAD_RUNS} runs, {mode}",
+                samples=(spread,),
+                unit="%",
+                limit=0.0 if mode == "deterministic" else None,
+            ),
+            Row(
+                name=f"{mode}-wall",
+                what=f"wall time of a run of it, {mode}",
+                samples=tuple(run.seconds for run in ran),
+            ),
+        ]
+    return tuple(rows)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _CellRun:
-    """One run of a cell: its wall time, and the seconds of each test, guest included."""
+    """One run of a cell: wall time, seconds of each test with its guest, the first metric."""
 
     seconds: float
     tests_s: tuple[float, ...]
+    metric: float
 
 
 def _measured(runs: Mapping[int, Sequence[_CellRun]]) -> Iterator[Row]:
@@ -174,6 +204,23 @@ def _make_request(folder: Path) -> BootRequest:
         topology=parse_topology(_ONE_GIB, filename="bench", name="one-gib"),
         accel=accel.name,
         log_dir=folder,
+    )
+
+
+def _make_job(request: BootRequest, folder: Path, *, mode: Mode = "normal") -> CellJob:
+    kernel, image = make_kernel(open_store())
+    return CellJob(
+        name="bench",
+        folder=folder / "cell",
+        kernel=kernel.image,
+        kernel_config=kernel.config,
+        image=image,
+        topology="two-nodes",
+        accel=request.accel,
+        features=(),
+        tests=("migrate",),
+        select=_METRIC_TEST,
+        mode=mode,
     )
 
 
@@ -244,7 +291,13 @@ def _run_cell(job: CellJob, folder: Path) -> _CellRun:
     done = proc.run(build_pytest_argv(job), cwd=catalog.guest_tests_dir(), check=False)
     require(done.returncode == 0, f"the tests fail:\n{done.output}")
     cases = [case for suite in JUnitXml.fromfile(str(job.folder / JUNIT_FILE)) for case in suite]
-    return _CellRun(seconds=done.seconds, tests_s=tuple(float(case.time) for case in cases))
+    events = EventFile(job.folder / EVENTS_FILE).read_new()
+    metrics = [m for e in events if isinstance(e, Finished) for m in e.result.metrics]
+    return _CellRun(
+        seconds=done.seconds,
+        tests_s=tuple(float(case.time) for case in cases),
+        metric=metrics[0].value if metrics else 0.0,
+    )
 
 
 def _time(act: Callable[[], object]) -> float:
