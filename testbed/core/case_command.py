@@ -4,7 +4,8 @@ import shlex
 from typing import Final
 
 TAINT_LINE: Final = "# @taint "
-_TELL_TAINT: Final = f'read taint </proc/sys/kernel/tainted; echo "{TAINT_LINE}$taint"'
+# Not by the shell's read, which takes a byte at a time: a sysctl gives all at once or nothing.
+_TELL_TAINT: Final = f'echo "{TAINT_LINE}$(cat /proc/sys/kernel/tainted)"'
 _STATUS_OF_KILLED: Final = 137  # 128 + SIGKILL, as timeout(1) of busybox reports it
 
 

@@ -14,6 +14,7 @@ from testbed.errors import PlanError
 DEFAULT_SOURCE: Final = "debian:6.12"
 
 Mode = Literal["normal", "deterministic"]
+EachTest = Literal["everywhere", "once"]
 
 
 class Plan(StrictModel):
@@ -22,6 +23,7 @@ class Plan(StrictModel):
     ``series`` are stacked in their order on the base; without any there is no comparison.
     ``tests`` are paths under guest-tests/; ``select`` is a pytest ``-k`` expression.
     ``parallel`` is how many cells run at once, 0 for as many as the host has room for.
+    ``each_test`` runs on every topology that can host it, or once, on the first that can.
     With ``vmcore`` the memory of a guest that crashes or hangs is kept.
     In ``mode: deterministic`` each case has a boot of its own, the same each time, bit for bit;
     ``seed`` then chooses how its threads are interleaved, 0 being undisturbed.
@@ -34,6 +36,7 @@ class Plan(StrictModel):
     topologies: tuple[str, ...] = Field(min_length=1)
     tests: tuple[str, ...] = Field(min_length=1)
     select: str = ""
+    each_test: EachTest = "everywhere"
     parallel: int = Field(default=0, ge=0, le=64)
     vmcore: bool = False
     mode: Mode = "normal"

@@ -40,6 +40,7 @@ OnEvent = Callable[[str, Event], None]
 class CellJob:
     """One pytest run; its files go to ``folder``.
 
+    A test is left out that one of the topologies ``before`` can host.
     ``workers`` tests run at once, if the machine has room. ``finished`` are the ids of the tests
     that are not to be run: :func:`run_cells` takes them from what an earlier part of the run left
     in ``folder``.
@@ -58,6 +59,7 @@ class CellJob:
     mode: Mode = "normal"
     seed: int = 0
     vmcore: bool = False
+    before: tuple[str, ...] = ()
     workers: int = 1
     finished: tuple[str, ...] = ()
 
@@ -137,6 +139,7 @@ def build_pytest_argv(job: CellJob, *, wake: Path | None = None) -> tuple[str, .
         "--mode": job.mode,
         "--seed": job.seed,
         **({"--vmcore": "yes"} if job.vmcore else {}),
+        **({"--before": ",".join(job.before)} if job.before else {}),
         "--log-dir": job.folder,
         "--junitxml": job.folder / JUNIT_FILE,
         **({"--kernel-config": job.kernel_config} if job.kernel_config else {}),

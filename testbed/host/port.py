@@ -86,8 +86,8 @@ class Port:
         self._connection.close()
 
     def _send(self, data: bytes, *, deadline: float, what: str) -> None:
-        self._connection.settimeout(max(0.001, deadline - time.monotonic()))
         try:
+            self._connection.settimeout(max(0.001, deadline - time.monotonic()))
             self._connection.sendall(data)
         except TimeoutError as err:
             raise GuestTimeoutError(f"the guest does not take {what}") from err
@@ -115,8 +115,8 @@ class Port:
         left = deadline - time.monotonic()
         if left <= 0:
             raise GuestTimeoutError(f"no end of {what} in time")
-        self._connection.settimeout(left)
         try:
+            self._connection.settimeout(left)
             chunk = self._connection.recv(_CHUNK_BYTES)
         except TimeoutError as err:
             raise GuestTimeoutError(f"no end of {what} in time") from err

@@ -71,6 +71,10 @@ class _Questioning:
         self._notes += lines
 
     def run(self) -> None:
+        status = self._vm.qmp.execute("query-status")
+        if not status["running"]:  # then nobody in there hears a sysrq or an NMI
+            self.note(f"QEMU does not run the guest, it is: {status['status']}")
+            return
         answered = self._ask_sysrq()
         self.note(f"sysrq {_SYSRQ_KEYS}: {'answered' if answered else 'no answer'}")
         told = self._ask_monitor("info registers -a")

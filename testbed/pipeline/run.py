@@ -226,9 +226,10 @@ def _test(session: _Session, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple
             mode=plan.mode,
             seed=plan.seed,
             vmcore=plan.vmcore,
+            before=plan.topologies[:place] if plan.each_test == "once" else (),
             workers=plan.parallel // at_once or fits,
         )
-        for topology, fits in zip(plan.topologies, fitting, strict=True)
+        for place, (topology, fits) in enumerate(zip(plan.topologies, fitting, strict=True))
         for one, kernel in kernels
     ]
     return accel, run_cells(jobs, parallel=at_once, on_event=observer.cell_event)

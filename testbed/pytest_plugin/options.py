@@ -7,6 +7,7 @@ import pytest
 
 from testbed.core.events import Noted
 from testbed.core.plan import Mode
+from testbed.core.topology import Topology
 from testbed.errors import UserError
 from testbed.host import catalog
 from testbed.host.accel import read_qemu_version
@@ -24,6 +25,7 @@ _OPTIONS: Final = (
     ("--accel", "tcg or kvm; the testbed probes it and passes it here"),
     ("--mode", "normal or deterministic: each case in a boot of its own, the same bits each time"),
     ("--seed", "of deterministic mode: another seed, other random numbers, other interleavings"),
+    ("--before", "comma-separated topologies: a test that one of them can host runs there instead"),
     ("--vmcore", "yes: keep the memory of a guest that crashes or hangs"),
     ("--features", "comma-separated features that the kernel's series provides"),
     ("--log-dir", "where console logs, transcripts and events.jsonl go"),
@@ -49,6 +51,12 @@ def read_finished(config: pytest.Config) -> frozenset[str]:
     """Return the ids of the tests that an earlier part of the run has finished."""
     path = read_option(config, "--finished")
     return frozenset(catalog.read_text(Path(path)).splitlines()) if path else frozenset()
+
+
+def read_earlier(config: pytest.Config) -> tuple[Topology, ...]:
+    """Return the topologies that have the first choice of tests."""
+    names = filter(None, (read_option(config, "--before") or "").split(","))
+    return tuple(catalog.load_topology(name) for name in names)
 
 
 def make_cell(config: pytest.Config) -> Cell:

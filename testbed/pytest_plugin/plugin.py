@@ -10,6 +10,7 @@ from typing import Final
 import pytest
 
 from testbed.core.applicability import (
+    explain_hosted,
     explain_unhosted,
     find_missing_features,
     find_missing_options,
@@ -27,7 +28,13 @@ from testbed.pytest_plugin.cell import Cell
 from testbed.pytest_plugin.evidence import Evidence, Reporter
 from testbed.pytest_plugin.items import CTestCase, CTestFile
 from testbed.pytest_plugin.judge import CaseFailedError, Ending, judge_exception
-from testbed.pytest_plugin.options import add_options, make_cell, read_finished, read_option
+from testbed.pytest_plugin.options import (
+    add_options,
+    make_cell,
+    read_earlier,
+    read_finished,
+    read_option,
+)
 from testbed.pytest_plugin.stash import (
     CELL_KEY,
     EVIDENCE_KEY,
@@ -85,12 +92,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     cell = config.stash.get(CELL_KEY, None)
     if cell is None:
         return
+    earlier = read_earlier(config)
     unhosted: list[NotApplicable] = []
     hosted: list[pytest.Item] = []
     for item in items:
         item.stash[EVIDENCE_KEY] = Evidence()
         needs = item.stash.setdefault(NEEDS_KEY, _read_marker(item))
-        reason = explain_unhosted(needs, cell.config.topology)
+        reason = explain_unhosted(needs, cell.config.topology) or explain_hosted(needs, earlier)
         if cell.is_deterministic and not isinstance(item, CTestCase):
             reason = "has a part on the host: to a deterministic guest nothing is said"
         if reason:
