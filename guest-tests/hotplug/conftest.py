@@ -1,6 +1,6 @@
 """What the hotplug tests share: memory in ZONE_MOVABLE and a workload that lies on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pytest
@@ -12,35 +12,12 @@ from testbed.host.guest_memory import GuestMemory
 from testbed.host.hotplug import Dimm, Hotplug
 from testbed.host.virtio_mem import VirtioMem
 from testbed.host.vm import Vm
-from testbed.pytest_plugin.stash import CELL_KEY
 
-_NODE_FIXTURES: Final = ("dimm_node", "virtio_mem_node")
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test for a node that has memory at boot and for one that only plugging brings to life.
-
-    A topology that has neither cannot host the test, which its needs say.
-    """
-    cell = metafunc.config.stash.get(CELL_KEY, None)
-    for fixture in set(_NODE_FIXTURES) & set(metafunc.fixturenames):
-        nodes = _find_nodes(fixture, cell.config.topology) if cell else {}
-        metafunc.parametrize(
-            fixture, list(nodes.values()) or [-1], ids=list(nodes) or ["no_node"], indirect=True
-        )
-
-
-def _find_nodes(fixture: str, topology: Topology) -> dict[str, int]:
-    """Return the first node of each kind, by the name of the kind."""
-    pluggable = {
-        "dimm_node": [i for i, node in enumerate(topology.nodes) if node.dimm_slots],
-        "virtio_mem_node": [device.node for device in topology.virtio_mem],
-    }[fixture]
-    kinds = {
-        "node_with_memory": [i for i in pluggable if i in topology.memory_nodes],
-        "empty_node": [i for i in pluggable if i in topology.empty_nodes],
-    }
-    return {kind: nodes[0] for kind, nodes in kinds.items() if nodes}
+# For a node that has memory at boot, and for one that only plugging brings to life.
+_NODE_KINDS: Final = (
+    "node_with_memory",
+    pytest.param("empty_node", marks=pytest.mark.needs(empty_nodes=1)),
+)
 
 
 @pytest.fixture
@@ -49,18 +26,25 @@ def memory(vm: Vm) -> GuestMemory:
     return GuestMemory(vm)
 
 
-@pytest.fixture
-def dimm_node(request: pytest.FixtureRequest) -> int:
+@pytest.fixture(params=_NODE_KINDS)
+def dimm_node(request: pytest.FixtureRequest, vm: Vm) -> int:
     """The node that DIMMs go to."""
-    node: int = request.param
-    return node
+    slots = [i for i, node in enumerate(vm.topology.nodes) if node.dimm_slots]
+    return _choose_node(vm.topology, request.param, slots)
 
 
-@pytest.fixture
-def virtio_mem_node(request: pytest.FixtureRequest) -> int:
+@pytest.fixture(params=_NODE_KINDS)
+def virtio_mem_node(request: pytest.FixtureRequest, vm: Vm) -> int:
     """The node that a virtio-mem device is on."""
-    node: int = request.param
-    return node
+    devices = [device.node for device in vm.topology.virtio_mem]
+    return _choose_node(vm.topology, request.param, devices)
+
+
+def _choose_node(topology: Topology, kind: str, pluggable: Sequence[int]) -> int:
+    nodes = topology.empty_nodes if kind == "empty_node" else topology.memory_nodes
+    found = [node for node in pluggable if node in nodes]
+    assert found, f"{topology.name} has nowhere to plug on a {kind}"
+    return found[0]
 
 
 @pytest.fixture

@@ -36,6 +36,7 @@ Option = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$"), AfterValidator(_check
 Feature = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 CaseName = Annotated[str, Field(pattern=r"^\w+(\.\w+){1,2}$")]
 Nodes = Annotated[int, Field(ge=1, le=64)]
+EmptyNodes = Annotated[int, Field(ge=0, le=64)]
 DimmSlots = Annotated[int, Field(ge=0, le=256)]
 VirtioMems = Annotated[int, Field(ge=0, le=16)]
 SwapMib = Annotated[int, Field(ge=0)]
@@ -63,13 +64,15 @@ class Start(StrEnum):
 class Needs(StrictModel):
     """The needs of one test.
 
-    ``nodes`` have memory at boot; ``dimm_slots`` are empty; ``virtio_mem`` counts devices;
-    ``swap_mib`` is the space on swap disks; ``tiers`` are memory tiers, those that an HMAT makes.
-    ``kconfig`` are options without ``CONFIG_``; ``features`` are what a patch series provides;
-    ``timeout_s`` is seconds a case. ``scope`` and ``start`` say which guest it gets.
+    ``nodes`` have memory at boot, ``empty_nodes`` neither memory nor a CPU; ``dimm_slots`` are
+    empty; ``virtio_mem`` counts devices; ``swap_mib`` is the space on swap disks; ``tiers`` are
+    memory tiers, those that an HMAT makes. ``kconfig`` are options without ``CONFIG_``;
+    ``features`` are what a patch series provides; ``timeout_s`` is seconds a case. ``scope`` and
+    ``start`` say which guest it gets.
     """
 
     nodes: Nodes = 1
+    empty_nodes: EmptyNodes = 0
     dimm_slots: DimmSlots = 0
     virtio_mem: VirtioMems = 0
     swap_mib: SwapMib = 0
@@ -85,6 +88,7 @@ class _CaseNeeds(StrictModel):
     """What one case needs besides: lists are added to the file's, numbers replace them."""
 
     nodes: Nodes | None = None
+    empty_nodes: EmptyNodes | None = None
     dimm_slots: DimmSlots | None = None
     virtio_mem: VirtioMems | None = None
     swap_mib: SwapMib | None = None

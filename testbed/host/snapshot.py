@@ -5,6 +5,7 @@ It holds no secret: the guest has no keys yet when it is saved. It is made under
 several processes that want it one boots and the others wait.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -93,7 +94,6 @@ class Snapshots:
             if folder is not None:
                 state = self._load(folder)
                 if state is not None:
-                    os.utime(folder)  # the states that were used last are kept
                     return state
             return self._make()
 
@@ -103,8 +103,12 @@ class Snapshots:
         Raises :class:`StateUnusableError` when QEMU does not take it, or the guest does not answer.
         """
         request = replace(self._request, log_name=log_name)
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(state.folder)  # the states that were used last are kept
         try:
             vm = Vm(qemu.start(request, state=state.folder / _STATE), request.topology)
+        except FileNotFoundError as err:
+            raise StateUnusableError(f"another run has removed it ({err.filename})") from err
         except InfraError as err:
             raise StateUnusableError(str(err).splitlines()[-1]) from err
         try:

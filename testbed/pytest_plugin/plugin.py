@@ -58,9 +58,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Set up the cell when a kernel was named."""
     config.addinivalue_line(
         "markers",
-        "needs(nodes=, dimm_slots=, virtio_mem=, swap_mib=, tiers=, kconfig=, features=, "
-        "timeout_s=, scope=, start=): "
-        "what a guest test needs",
+        "needs(nodes=, empty_nodes=, dimm_slots=, virtio_mem=, swap_mib=, tiers=, kconfig=, "
+        "features=, timeout_s=, scope=, start=): what a guest test needs",
     )
     if read_option(config, "--kernel") is None:
         return
@@ -97,7 +96,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     hosted: list[pytest.Item] = []
     for item in items:
         item.stash[EVIDENCE_KEY] = Evidence()
-        needs = item.stash.setdefault(NEEDS_KEY, _read_marker(item))
+        needs = item.stash.setdefault(NEEDS_KEY, _read_markers(item))
         reason = explain_unhosted(needs, cell.config.topology) or explain_hosted(needs, earlier)
         if cell.is_deterministic and not isinstance(item, CTestCase):
             reason = "has a part on the host: to a deterministic guest nothing is said"
@@ -135,10 +134,13 @@ def _is_first_worker(config: pytest.Config) -> bool:
     return worker["workerid"] == "gw0"
 
 
-def _read_marker(item: pytest.Item) -> Needs:
-    marker = item.get_closest_marker("needs")
+def _read_markers(item: pytest.Item) -> Needs:
+    """Return what the markers ``needs`` of module, test and parameter say, the closest last."""
+    said: dict[str, object] = {}
+    for marker in reversed(list(item.iter_markers("needs"))):
+        said |= marker.kwargs
     try:
-        return parse_marker_needs(marker.kwargs if marker else {}, filename=item.nodeid)
+        return parse_marker_needs(said, filename=item.nodeid)
     except PlanError as err:
         raise pytest.UsageError(str(err)) from err
 

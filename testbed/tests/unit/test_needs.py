@@ -101,7 +101,10 @@ def test_file_without_a_block_is_told_what_to_write(source: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "parts"),
     [
-        (["testbed:", "  node: 2"], ["testbed.node", "allowed here: nodes, dimm_slots", "cases"]),
+        (
+            ["testbed:", "  node: 2"],
+            ["testbed.node", "allowed here: nodes, empty_nodes, dimm_slots", "cases"],
+        ),
         (["testbed:", "  nodes: two"], ["testbed.nodes", "'two'", "integer"]),
         (["testbed:", "  nodes: 2.5"], ["testbed.nodes", "2.5"]),
         (["testbed:", "  nodes: yes"], ["testbed.nodes", "True"]),
