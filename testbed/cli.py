@@ -13,6 +13,22 @@ from rich.console import Console
 from rich.text import Text
 
 from testbed import __version__, doctor
+from testbed.cli_options import (
+    QUICK_PLAN,
+    BreakAt,
+    Cell,
+    DebuggerArgs,
+    Kernel,
+    PlanFile,
+    Run,
+    RunsDir,
+    Series,
+    Source,
+    Test,
+    Topology,
+    Tree,
+    example,
+)
 from testbed.core.deterministic_argv import MAX_SEED
 from testbed.core.plan import DEFAULT_SOURCE, Mode, Plan
 from testbed.core.record import RunRecord
@@ -32,53 +48,7 @@ from testbed.terminal import LiveView
 
 _BUG: Final = 70  # EX_SOFTWARE, sysexits.h
 _INTERRUPTED: Final = 130  # 128 + SIGINT, as shells report it
-_QUICK_PLAN: Final = "ci/plans/quick.yaml"
 _WIDTH: Final = 100
-
-_Series = click.option(
-    "--series", "-s", multiple=True, metavar="NAME", help="A patch series; several are stacked."
-)
-_Source = click.option(
-    "--source", metavar="SPEC", help=f"Kernel source, debian:VERSION.  [default: {DEFAULT_SOURCE}]"
-)
-_Tree = click.option(
-    "--tree",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="A kernel tree of your own, git or unpacked; it is never written to.",
-)
-_PlanFile = click.option(
-    "--plan", type=click.Path(dir_okay=False, path_type=Path), help=f"The plan.  [{_QUICK_PLAN}]"
-)
-_Topology = click.option(
-    "--topology", "-t", default="two-nodes", show_default=True, help="The machine to boot."
-)
-_Kernel = click.option(
-    "--kernel",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A kernel image (bzImage) that is already built.",
-)
-
-
-_RunsDir = click.option(
-    "--runs-dir",
-    default="runs",
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Where logs and reports go.",
-)
-
-_Run = click.argument("run", metavar="RUN")
-_Test = click.argument("test", metavar="TEST")
-_Cell = click.option("--cell", default="", metavar="NAME", help="Which cell, if it ran on several.")
-_BreakAt = click.option(
-    "--break-at", "-b", multiple=True, metavar="FUNCTION", help="Stop gdb here too; repeatable."
-)
-_DebuggerArgs = click.argument("debugger_args", nargs=-1, type=click.UNPROCESSED)
-
-
-def _example(*lines: str) -> str:
-    """Return an epilog that click prints as it stands."""
-    return "\b\nExample:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 @click.group(context_settings={"max_content_width": _WIDTH, "help_option_names": ["-h", "--help"]})
@@ -88,16 +58,16 @@ def cli() -> None:
 
 
 @cli.command(
-    epilog=_example(
+    epilog=example(
         "testbed run --plan ci/plans/quick.yaml --series my-series/",
         "testbed run --mode deterministic --seed 7 -k move_pages",
         "testbed run --resume latest",
     )
 )
-@_PlanFile
-@_Series
-@_Source
-@_Tree
+@PlanFile
+@Series
+@Source
+@Tree
 @click.option("--topology", "-t", "topologies", multiple=True, help="Only these topologies.")
 @click.option("--select", "-k", metavar="EXPR", help="Only tests that match, as pytest -k does.")
 @click.option("--no-series", is_flag=True, help="The base kernel alone, without a comparison.")
@@ -115,7 +85,7 @@ def cli() -> None:
     metavar="RUN",
     help="Go on with a run that was cut short: its folder, its id, or `latest`.",
 )
-@_RunsDir
+@RunsDir
 def run(  # noqa: PLR0913 - one argument an option
     *,
     plan: Path | None,
@@ -179,11 +149,11 @@ def _tell_end(record: RunRecord, folder: Path, console: Console) -> int:
     return record.exit_code
 
 
-@cli.command(epilog=_example("testbed build --series patches/migrate-reasons"))
-@_PlanFile
-@_Series
-@_Source
-@_Tree
+@cli.command(epilog=example("testbed build --series patches/migrate-reasons"))
+@PlanFile
+@Series
+@Source
+@Tree
 def build(
     *, plan: Path | None, series: tuple[str, ...], source: str | None, tree: Path | None
 ) -> int:
@@ -197,14 +167,12 @@ def build(
     return built.exit_code
 
 
-@cli.command(
-    epilog=_example("testbed boot -t three-nodes-hotplug", "testbed boot --kernel bzImage")
-)
-@_Kernel
-@_Topology
-@_Series
-@_Source
-@_Tree
+@cli.command(epilog=example("testbed boot -t three-nodes-hotplug", "testbed boot --kernel bzImage"))
+@Kernel
+@Topology
+@Series
+@Source
+@Tree
 def boot(
     *,
     kernel: Path | None,
@@ -238,10 +206,10 @@ def boot(
 
 @cli.command(
     context_settings={"ignore_unknown_options": True},
-    epilog=_example("testbed test --kernel arch/x86/boot/bzImage -t two-nodes -- -k mbind -x"),
+    epilog=example("testbed test --kernel arch/x86/boot/bzImage -t two-nodes -- -k mbind -x"),
 )
-@_Kernel
-@_Topology
+@Kernel
+@Topology
 @click.option(
     "--config",
     "kconfig",
@@ -249,8 +217,8 @@ def boot(
     help="The kernel's .config, so that tests know what it can do.",
 )
 @click.option("--features", default="", metavar="LIST", help="Features its series provide.")
-@_Source
-@_RunsDir
+@Source
+@RunsDir
 @click.argument("pytest_args", nargs=-1, type=click.UNPROCESSED)
 def test(
     *,
@@ -281,19 +249,19 @@ def test(
 
 @cli.command(
     context_settings={"ignore_unknown_options": True},
-    epilog=_example(
+    epilog=example(
         "testbed debug latest migrate_pages.one_to_one -b migrate_pages",
         "testbed debug latest boot --gdb -- --batch -ex bt",
     ),
 )
-@_Run
-@_Test
-@_Cell
+@Run
+@Test
+@Cell
 @click.option("--gdb", "tool", flag_value="gdb", help="Run it again, with gdb on the guest.")
 @click.option("--drgn", "tool", flag_value="drgn", help="Open the vmcore that it left.")
-@_BreakAt
-@_RunsDir
-@_DebuggerArgs
+@BreakAt
+@RunsDir
+@DebuggerArgs
 def debug(
     *,
     run: str,
@@ -319,13 +287,13 @@ def debug(
     return debugging.open_gdb(target, debugger_args, break_at=break_at, store=store, say=click.echo)
 
 
-@cli.command(epilog=_example("testbed replay latest move_pages.status_of_each_page"))
-@_Run
-@_Test
-@_Cell
+@cli.command(epilog=example("testbed replay latest move_pages.status_of_each_page"))
+@Run
+@Test
+@Cell
 @click.option("--gdb", "with_gdb", is_flag=True, help="With gdb on the guest.")
-@_BreakAt
-@_RunsDir
+@BreakAt
+@RunsDir
 def replay(
     *, run: str, test: str, cell: str, with_gdb: bool, break_at: tuple[str, ...], runs_dir: Path
 ) -> int:
@@ -344,7 +312,7 @@ def replay(
     return replaying.replay(target, say=click.echo)
 
 
-@cli.command(name="list", epilog=_example("testbed list topologies"))
+@cli.command(name="list", epilog=example("testbed list topologies"))
 @click.argument("what", type=click.Choice(["topologies", "kconfigs", "series", "tests", "plans"]))
 def list_(*, what: str) -> None:
     """List what there is to choose from."""
@@ -352,7 +320,7 @@ def list_(*, what: str) -> None:
         click.echo(f"{name:<28} {about}".rstrip())
 
 
-@cli.command(name="doctor", epilog=_example("testbed doctor"))
+@cli.command(name="doctor", epilog=example("testbed doctor"))
 def doctor_() -> int:
     """Say what is missing on this host, and the command that installs it."""
     report = doctor.examine(cache_dir())
@@ -361,7 +329,7 @@ def doctor_() -> int:
     return report.exit_code
 
 
-@cli.command(epilog=_example("testbed clean --kernels", "testbed clean --all"))
+@cli.command(epilog=example("testbed clean --kernels", "testbed clean --all"))
 @click.option("--kernels", is_flag=True, help="Remove built kernels and guest images.")
 @click.option("--work", is_flag=True, help="Remove warm source trees and build directories.")
 @click.option("--all", "everything", is_flag=True, help="Remove the whole cache.")
@@ -381,7 +349,7 @@ def clean(*, kernels: bool, work: bool, everything: bool) -> None:
 
 
 def _load_plan(path: Path | None) -> tuple[str, Plan]:
-    path = path or data_dir() / _QUICK_PLAN
+    path = path or data_dir() / QUICK_PLAN
     return path.stem, catalog.load_plan(path)
 
 
