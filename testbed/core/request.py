@@ -36,7 +36,7 @@ class RunRequest(StrictModel):
 class SavedRun(StrictModel):
     """A run as its folder knows it.
 
-    ``started`` is ISO 8601 in UTC. ``session_began_s`` is when the testbed last began to work on
+    ``started`` is ISO 8601 in UTC. ``part_began_s`` is when the testbed last began to work on
     it, in seconds since the epoch, and ``spent_s`` how long it had worked on it before that.
     ``footing`` names all that the results rest on, each with an id that changes when it does; it
     is empty until the first test may run.
@@ -45,7 +45,7 @@ class SavedRun(StrictModel):
     version: int = REQUEST_VERSION
     request: RunRequest
     started: str
-    session_began_s: float = Field(strict=False)
+    part_began_s: float = Field(strict=False)
     spent_s: float = Field(default=0.0, strict=False)
     footing: dict[str, str] = Field(default_factory=dict)
 

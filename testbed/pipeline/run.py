@@ -53,7 +53,7 @@ class RunInterruptedError(KeyboardInterrupt):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Session:
+class _Job:
     """The testbed at work on a run, from its start or from where it was cut short."""
 
     saved: SavedRun
@@ -83,11 +83,11 @@ def run(
     stack, qemu_version = load_stack(plan), read_qemu_version()
     run_dir = RunDir.create(runs_dir, started=now, name=request.plan_name)
     with run_dir.hold():
-        session = _Session(
+        job = _Job(
             saved=SavedRun(
                 request=request,
                 started=now.isoformat(timespec="seconds"),
-                session_began_s=now.timestamp(),
+                part_began_s=now.timestamp(),
             ),
             run_dir=run_dir,
             topologies=topologies,
@@ -96,7 +96,7 @@ def run(
             store=store,
             observer=observer,
         )
-        return _work(session), run_dir.path
+        return _work(job), run_dir.path
 
 
 def _check_mode(plan: Plan, topologies: Sequence[Topology]) -> None:
@@ -121,7 +121,7 @@ def resume(run_dir: RunDir, *, store: Store, observer: Observer) -> tuple[RunRec
         if not Path(request.workdir).is_dir():
             raise UserError(f"{request.workdir}, where the run was started, is not there any more")
         with contextlib.chdir(request.workdir):  # names in a plan may be relative
-            session = _Session(
+            job = _Job(
                 saved=saved,
                 run_dir=run_dir,
                 topologies=tuple(catalog.load_topology(one) for one in request.plan.topologies),
@@ -131,37 +131,37 @@ def resume(run_dir: RunDir, *, store: Store, observer: Observer) -> tuple[RunRec
                 observer=observer,
             )
             observer.say(f"resuming {run_dir.path.name}")
-            return _work(session), run_dir.path
+            return _work(job), run_dir.path
 
 
 def _take_up(run_dir: RunDir) -> SavedRun:
     """Read what was asked for; the time until the last sign of life counts as spent."""
     filename = str(run_dir.path / REQUEST_FILE)
     saved = parse_request(run_dir.read(REQUEST_FILE), filename=filename)
-    spent_s = saved.spent_s + max(0.0, run_dir.last_write_s() - saved.session_began_s)
-    return saved.model_copy(update={"session_began_s": time.time(), "spent_s": round(spent_s, 3)})
+    spent_s = saved.spent_s + max(0.0, run_dir.last_write_s() - saved.part_began_s)
+    return saved.model_copy(update={"part_began_s": time.time(), "spent_s": round(spent_s, 3)})
 
 
-def _work(session: _Session) -> RunRecord:
+def _work(job: _Job) -> RunRecord:
     """Carry out what is left of a run, from the request that is kept first to its record."""
     try:
-        session.run_dir.write(REQUEST_FILE, dump_request(session.saved))
-        return _carry_out(session)
+        job.run_dir.write(REQUEST_FILE, dump_request(job.saved))
+        return _carry_out(job)
     except KeyboardInterrupt as err:
-        raise RunInterruptedError(session.run_dir.path) from err
+        raise RunInterruptedError(job.run_dir.path) from err
 
 
-def _carry_out(session: _Session) -> RunRecord:
-    plan, saved, run_dir = session.plan, session.saved, session.run_dir
+def _carry_out(job: _Job) -> RunRecord:
+    plan, saved, run_dir = job.plan, job.saved, job.run_dir
     began = time.monotonic()
     tree = Path(saved.request.tree) if saved.request.tree else None
     built = build_kernels(
-        plan, session.stack, tree=tree, store=session.store, observer=session.observer
+        plan, job.stack, tree=tree, store=job.store, observer=job.observer
     )
     check_footing(saved, name_kernels(built), folder=run_dir.path)
     for kernel in built:
         keep_build_log(kernel, run_dir)
-    accel, outcomes = _test(session, built)
+    accel, outcomes = _test(job, built)
     is_narrowed = saved.request.is_narrowed
     unhosted = () if is_narrowed else find_unhosted([one.events for one in outcomes])
     cells = make_cells(plan, built, outcomes, unhosted=unhosted)
@@ -178,7 +178,7 @@ def _carry_out(session: _Session) -> RunRecord:
         plan=saved.request.plan_name,
         started=saved.started,
         seconds=round(saved.spent_s + time.monotonic() - began, 3),
-        host=read_host(accel, session.qemu_version),
+        host=read_host(accel, job.qemu_version),
         cells=cells,
         comparison=comparison,
         exit_code=exit_code,
@@ -190,31 +190,31 @@ def _carry_out(session: _Session) -> RunRecord:
     return record
 
 
-def _test(session: _Session, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple[CellOutcome, ...]]:
+def _test(job: _Job, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple[CellOutcome, ...]]:
     """Run the tests of every kernel on every topology; where one does not build, none."""
-    plan, store, observer = session.plan, session.store, session.observer
+    plan, store, observer = job.plan, job.store, job.observer
     kernels = [(one, one.outcome) for one in built if isinstance(one.outcome, Kernel)]
     if len(kernels) < len(built):
         return _NOT_BOOTED, ()
     base = kernels[0][1]
     harness = choose_harness(store, base.harness_dir, say=observer.say)
     image = build_guest_image(store, harness, say=observer.say)
-    probe_dir = session.run_dir.path / "probe"
+    probe_dir = job.run_dir.path / "probe"
     accel = choose_accel(store, base.image, image, log_dir=probe_dir, say=observer.say)
     observer.say(f"accelerator: {accel.name} ({accel.reason})")
     _keep_footing(
-        session,
+        job,
         name_kernels(built)
         | name_machines(
-            session.topologies, image=image, accel=accel.name, qemu_version=session.qemu_version
+            job.topologies, image=image, accel=accel.name, qemu_version=job.qemu_version
         ),
     )
-    fitting = _count_fitting(session.topologies)
+    fitting = _count_fitting(job.topologies)
     at_once = min(plan.parallel or max(fitting), len(kernels) * len(fitting))
     jobs = [
         CellJob(
             name=name_cell(one.role, topology),
-            folder=session.run_dir.cell_folder(name_cell(one.role, topology)),
+            folder=job.run_dir.cell_folder(name_cell(one.role, topology)),
             kernel=kernel.image,
             kernel_config=kernel.config,
             image=image,
@@ -235,11 +235,11 @@ def _test(session: _Session, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple
     return accel, run_cells(jobs, parallel=at_once, on_event=observer.cell_event)
 
 
-def _keep_footing(session: _Session, footing: dict[str, str]) -> None:
+def _keep_footing(job: _Job, footing: dict[str, str]) -> None:
     """Refuse to mix results that do not rest on the same; keep what they rest on."""
-    check_footing(session.saved, footing, folder=session.run_dir.path)
-    saved = session.saved.model_copy(update={"footing": footing})
-    session.run_dir.write(REQUEST_FILE, dump_request(saved))
+    check_footing(job.saved, footing, folder=job.run_dir.path)
+    saved = job.saved.model_copy(update={"footing": footing})
+    job.run_dir.write(REQUEST_FILE, dump_request(saved))
 
 
 def _count_fitting(topologies: Sequence[Topology]) -> tuple[int, ...]:

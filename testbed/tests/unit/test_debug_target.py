@@ -37,7 +37,7 @@ def write_run(folder: Path, record: RunRecord, *, image: str = "i1") -> None:
     folder.mkdir(parents=True)
     request = RunRequest(plan=PLAN, plan_name="p", command=("testbed",), workdir=str(folder))
     saved = SavedRun(
-        request=request, started="now", session_began_s=1.0, footing={"guest image": image}
+        request=request, started="now", part_began_s=1.0, footing={"guest image": image}
     )
     (folder / "request.json").write_text(dump_request(saved))
     (folder / "record.json").write_text(dump_record(record))

@@ -31,7 +31,7 @@ def make_saved(**update: object) -> SavedRun:
         tree="linux",
         is_narrowed=True,
     )
-    saved = SavedRun(request=request, started="2026-03-14T12:00:00+00:00", session_began_s=12.5)
+    saved = SavedRun(request=request, started="2026-03-14T12:00:00+00:00", part_began_s=12.5)
     return saved.model_copy(update=update)
 
 
