@@ -13,7 +13,6 @@ import shutil
 import signal
 import socket
 import tempfile
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from enum import StrEnum
@@ -29,6 +28,7 @@ from testbed.core.deterministic_argv import (
 from testbed.core.topology import Topology
 from testbed.errors import InfraError, UserError
 from testbed.host import cpio, memfile, proc
+from testbed.host.bequest import Bequest
 from testbed.host.qmp import Qmp
 
 # In guest_init.sh:
@@ -164,31 +164,23 @@ def start_alone(request: AloneRequest) -> AloneRun:
         raise UserError(f"mode deterministic: {obstacle}")
     request.log_dir.mkdir(parents=True, exist_ok=True)
     _log(request, "qmp.jsonl").unlink(missing_ok=True)  # the others are written anew
-    with ExitStack() as ours, ExitStack() as theirs:
-        mine, other = socket.socketpair()
-        qmp = ours.enter_context(mine)
-        qmp_fd = theirs.enter_context(other).fileno()
-        kernel = theirs.enter_context(_closing(memfile.load(request.kernel)))
-        initrd = theirs.enter_context(_closing(_load_initrd(request)))
-        console = theirs.enter_context(_closing(_create(_log(request, "console.log"))))
-        port = theirs.enter_context(_closing(_create(_log(request, "output"))))
-        gdb = theirs.enter_context(_listen(request.gdb)).fileno() if request.gdb else None
+    with ExitStack() as ours, Bequest() as theirs:
+        qmp, qmp_fd = theirs.give_socket(ours)
         argv = build_deterministic_argv(
             DeterministicMachine(
                 topology=request.topology,
-                kernel=f"/dev/fd/{kernel}",
-                initrd=f"/dev/fd/{initrd}",
+                kernel=f"/dev/fd/{theirs.give(memfile.load(request.kernel))}",
+                initrd=f"/dev/fd/{theirs.give(_load_initrd(request))}",
                 seed=request.seed,
-                console_fd=console,
-                port_fd=port,
+                console_fd=theirs.give(_create(_log(request, "console.log"))),
+                port_fd=theirs.give(_create(_log(request, "output"))),
                 qmp_fd=qmp_fd,
-                gdb_fd=gdb,
+                gdb_fd=theirs.give(_listen(request.gdb)) if request.gdb else None,
                 cmdline=request.cmdline,
             )
         )
-        fds = [fd for fd in (qmp_fd, kernel, initrd, console, port, gdb) if fd is not None]
         with _log(request, "qemu.log").open("wb") as sink:
-            process = proc.start(_limit(argv), stdout=sink, pass_fds=fds, groups=())
+            process = proc.start(_limit(argv), stdout=sink, pass_fds=theirs.fds, groups=())
         ours.pop_all()
     return AloneRun(process, _connect(process, qmp, request), request)
 
@@ -264,8 +256,7 @@ def _create(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
 
 
-@contextlib.contextmanager
-def _listen(path: Path) -> Iterator[socket.socket]:
+def _listen(path: Path) -> int:
     """Listen for QEMU, which may make no socket in a folder that is the user's alone."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         try:
@@ -273,12 +264,4 @@ def _listen(path: Path) -> Iterator[socket.socket]:
         except OSError as err:
             raise UserError(f"no socket for gdb at {path}: {err}") from err
         listener.listen(1)
-        yield listener
-
-
-@contextlib.contextmanager
-def _closing(fd: int) -> Iterator[int]:
-    try:
-        yield fd
-    finally:
-        os.close(fd)
+        return listener.detach()

@@ -6,7 +6,6 @@ It runs as nobody where root starts it, and inherits all that it reads and write
 import contextlib
 import os
 import socket
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from testbed.core.topology import Topology
 from testbed.errors import InfraError
 from testbed.host import memfile, proc
 from testbed.host.admission import Admission, Ticket
+from testbed.host.bequest import Bequest
 from testbed.host.console import Console
 from testbed.host.port import Port
 from testbed.host.qmp import Qmp
@@ -79,47 +79,32 @@ def start(request: BootRequest, *, state: Path | None = None) -> Qemu:
     """
     request.log_dir.mkdir(parents=True, exist_ok=True)
     log = request.log_dir / f"{request.log_name}.qemu.log"
-    with ExitStack() as ours, ExitStack() as theirs:
-        ticket = (
-            ours.enter_context(request.admission.acquire(need_of(request.topology)))
-            if request.admission
-            else None
-        )
-        pairs = [socket.socketpair() for _ in range(3)]
-        (console, qmp, port) = (ours.enter_context(mine) for mine, _ in pairs)
-        fds = [theirs.enter_context(other).fileno() for _, other in pairs]
-        kernel = theirs.enter_context(_closing(memfile.load(request.kernel)))
-        initrd = (
-            theirs.enter_context(_closing(memfile.load(request.initrd))) if state is None else None
-        )
-        saved = (
-            theirs.enter_context(_closing(os.open(state, os.O_RDONLY | os.O_CLOEXEC)))
-            if state
-            else None
-        )
-        swap = [
-            theirs.enter_context(_closing(memfile.make_swap(size)))
-            for size in request.topology.swap_mib
-        ]
+    with ExitStack() as ours, Bequest() as theirs:
+        ticket = _take_room(request, ours)
+        if ticket is not None:
+            theirs.lend(ticket.fileno())  # taken until QEMU's memory is gone too
+        console, console_fd = theirs.give_socket(ours)
+        qmp, qmp_fd = theirs.give_socket(ours)
+        port, port_fd = theirs.give_socket(ours)
         argv = build_argv(
             Machine(
                 topology=request.topology,
-                kernel=f"/dev/fd/{kernel}",
-                initrd=f"/dev/fd/{initrd}" if initrd is not None else "",
+                kernel=f"/dev/fd/{theirs.give(memfile.load(request.kernel))}",
+                initrd="" if state else f"/dev/fd/{theirs.give(memfile.load(request.initrd))}",
                 accel=request.accel,
-                console_fd=fds[0],
-                qmp_fd=fds[1],
-                port_fd=fds[2],
-                state_fd=saved,
-                swap_fds=tuple(swap),
+                console_fd=console_fd,
+                qmp_fd=qmp_fd,
+                port_fd=port_fd,
+                state_fd=theirs.give(os.open(state, os.O_RDONLY | os.O_CLOEXEC)) if state else None,
+                swap_fds=tuple(
+                    theirs.give(memfile.make_swap(size)) for size in request.topology.swap_mib
+                ),
                 cmdline=request.cmdline,
             )
         )
-        room = ticket.fileno() if ticket else None  # taken until QEMU's memory is gone too
-        inherited = [fd for fd in (*fds, kernel, initrd, saved, *swap, room) if fd is not None]
         with log.open("ab") as sink:
             process = proc.start(
-                argv, stdout=sink, pass_fds=inherited, groups=_find_groups(request.accel)
+                argv, stdout=sink, pass_fds=theirs.fds, groups=_find_groups(request.accel)
             )
         ours.pop_all()
     try:
@@ -154,14 +139,12 @@ def _connect(
     )
 
 
+def _take_room(request: BootRequest, ours: ExitStack) -> Ticket | None:
+    if request.admission is None:
+        return None
+    return ours.enter_context(request.admission.acquire(need_of(request.topology)))
+
+
 def _find_groups(accel: str) -> tuple[int, ...]:
     """Return the groups that QEMU needs: /dev/kvm's, which is not for everybody."""
     return (_KVM.stat().st_gid,) if accel == "kvm" else ()
-
-
-@contextlib.contextmanager
-def _closing(fd: int) -> Iterator[int]:
-    try:
-        yield fd
-    finally:
-        os.close(fd)
