@@ -68,6 +68,35 @@ def test_a_full_disk_ends_neither_the_reading_nor_the_scanning() -> None:
     )
 
 
+def test_two_gigabytes_take_bounded_memory_and_hide_no_crash(tmp_path: Path) -> None:
+    script = textwrap.dedent("""
+        import resource, socket, sys
+        from pathlib import Path
+        from testbed.host.console import Console
+        ours, guest = socket.socketpair()
+        console = Console(ours, Path(sys.argv[1]))
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        block = bytes(range(32, 127)) * 11_000
+        with guest:
+            for _ in range((2 << 30) // len(block) + 1):
+                guest.sendall(block)
+            guest.sendall(b"\\n" + sys.argv[2].encode())
+        assert console.wait_closed(120)
+        console.close()
+        (crash,) = console.crashes()
+        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        print(crash.kind, grown_kib < 64 << 10, Path(sys.argv[1]).stat().st_size < 65 << 20)
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path / "log"), PANIC.decode()],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    assert done.stdout == "panic True True\n"
+
+
 def test_a_folder_that_is_gone_ends_no_reading(tmp_path: Path) -> None:
     console = read_all(tmp_path / "gone" / "log", [PANIC])
     assert [crash.kind for crash in console.crashes()] == ["panic"]

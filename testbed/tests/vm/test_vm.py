@@ -22,7 +22,6 @@ from testbed.host.builder import Kernel
 from testbed.host.guest_image import GuestImage, build_guest_image
 from testbed.host.guest_memory import GuestMemory
 from testbed.host.guest_result import GuestCommandError, GuestTimeoutError
-from testbed.host.hotplug import Hotplug
 from testbed.host.qemu import BootRequest
 from testbed.host.snapshot import SavedState, Snapshots
 from testbed.host.store import Store
@@ -182,16 +181,12 @@ def list_listening(pid: int) -> set[tuple[str, str]]:
     return found
 
 
-def test_a_dimm_comes_and_goes(boot_it: Boot) -> None:
-    vm = must_boot(boot_it(topology=catalog.load_topology("three-nodes-hotplug")))
-    memory, hotplug = GuestMemory(vm.guest), Hotplug(vm)
-    assert 3 not in memory.list_nodes()
-    dimm = hotplug.add_dimm(node=3, size_mib=256)
-    for block in dimm.blocks:
-        memory.set_block(block, "online_movable")
-    assert memory.read_totals_kib()[3] == 256 * 1024
-    assert hotplug.remove(dimm).is_removed
-    assert 3 not in memory.list_nodes()
+def test_a_guest_that_sees_another_machine_has_not_booted(boot_it: Boot) -> None:
+    outcome = boot_it(cmdline=("numa=off",))
+    assert isinstance(outcome, BootFailure)
+    assert outcome.crash.kind == "machine"
+    assert outcome.crash.title.startswith("the guest sees another machine than two-nodes: ")
+    assert "node 1" in outcome.crash.excerpt
 
 
 def test_a_kernel_that_panics_at_boot_is_a_value_with_a_title(boot_it: Boot) -> None:
