@@ -5,6 +5,7 @@ virtualisation that only pretends). So the answer comes from a guest, and is kep
 """
 
 import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from testbed.host.store import Store
 
 _KVM: Final = Path("/dev/kvm")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_GROUP_ACCESS: Final = stat.S_IRGRP | stat.S_IWGRP
 _PROBE_TIMEOUT_S: Final = 8.0  # KVM boots this guest in well under 2 s
 _PROBE_TOPOLOGY: Final = Topology(
     name="kvm-probe", nodes=(Node(cpus=1, memory_mib=256),), boot_timeout_s=_PROBE_TIMEOUT_S
@@ -72,7 +74,8 @@ def _probe(kernel: Path, image: GuestImage, log_dir: Path) -> Accel:
     try:
         outcome = boot(request)
     except InfraError as err:
-        return Accel(name="tcg", reason=f"/dev/kvm is there, but {str(err).splitlines()[0]}")
+        said = f"/dev/kvm is there, but {str(err).splitlines()[0]}"
+        return Accel(name="tcg", reason=f"{said}{_hint_at_access()}")
     if isinstance(outcome, BootFailure):
         return Accel(
             name="tcg",
@@ -80,6 +83,13 @@ def _probe(kernel: Path, image: GuestImage, log_dir: Path) -> Accel:
         )
     outcome.close()
     return Accel(name="kvm", reason=f"a guest booted with it in {outcome.boot_seconds:.1f} s")
+
+
+def _hint_at_access() -> str:
+    """Return the way in where only root may open /dev/kvm, for QEMU does not run as root."""
+    if os.geteuid() == 0 and _KVM.stat().st_mode & _GROUP_ACCESS != _GROUP_ACCESS:
+        return "; QEMU runs as nobody: `chmod 660 /dev/kvm` lets it in by its group"
+    return ""
 
 
 def _fact_name() -> str:

@@ -80,14 +80,18 @@ EXPECTED = {
 
 
 @pytest.fixture(scope="module")
-def results(
+def suite_run(
     kernel: Kernel, image: GuestImage, accel: Accel, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, TestResult]:
+) -> SuiteRun:
     machine = Machine(kernel=kernel, image=image, accel=accel)
     folder = tmp_path_factory.mktemp("suite")
-    options = ("-n", "2", "--junitxml", "junit.xml")
-    run = run_suite(folder, {"test_suite.py": SUITE}, machine, options=options)
-    return run.results
+    options = ("-n", "2", "--junitxml", "junit.xml", "--vmcore", "yes")
+    return run_suite(folder, {"test_suite.py": SUITE}, machine, options=options)
+
+
+@pytest.fixture(scope="module")
+def results(suite_run: SuiteRun) -> dict[str, TestResult]:
+    return suite_run.results
 
 
 def test_each_misbehaviour_has_its_verdict(results: dict[str, TestResult]) -> None:
@@ -98,7 +102,20 @@ def test_a_crash_has_its_title_and_its_console(results: dict[str, TestResult]) -
     crashed = results["test_b_crashes"]
     assert crashed.crash is not None
     assert crashed.crash.title == "Kernel panic: sysrq triggered crash"
-    assert {log.kind for log in crashed.logs} == {"console", "whole console"}
+    assert {log.kind for log in crashed.logs} == {"console", "whole console", "vmcore"}
+
+
+def test_a_crash_and_a_hang_leave_the_guests_memory(suite_run: SuiteRun) -> None:
+    kept = {
+        name: log.path
+        for name, result in suite_run.results.items()
+        for log in result.logs
+        if log.kind == "vmcore"
+    }
+    assert set(kept) == {"test_b_crashes", "test_c_hangs", "test_j_oom_kill_is_seen"}
+    for path in kept.values():
+        with (suite_run.logs / path).open("rb") as file:
+            assert file.read(8) == b"KDUMP   "
 
 
 def test_a_failure_keeps_what_was_measured_and_seen(results: dict[str, TestResult]) -> None:
