@@ -22,6 +22,7 @@ from testbed.core.result import Crash
 from testbed.errors import GuestLostError, InfraError
 from testbed.host import qemu
 from testbed.host.boot import BootFailure, boot
+from testbed.host.facts import read_boot_id
 from testbed.host.guest_result import GuestTimeoutError
 from testbed.host.qemu import BootRequest
 from testbed.host.qmp import Qmp, QmpEvent
@@ -164,6 +165,12 @@ class Snapshots:
             (fresh / _META).write_bytes(_META_ADAPTER.dump_json(meta))
         store.keep_newest(KIND, _KEPT_STATES)
         return _describe(self.key, store.folder(KIND, self.key), meta)
+
+
+def name_parts(*, image: str, qemu_version: str, accel: str) -> dict[str, str]:
+    """Return what a state depends on besides its request; under KVM on the host's CPUs too."""
+    parts = {"image": image, "qemu": qemu_version}
+    return parts | {"host": read_boot_id()} if accel == "kvm" else parts
 
 
 def digest_parts(request: BootRequest, parts: dict[str, str]) -> str:

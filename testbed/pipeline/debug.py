@@ -33,7 +33,7 @@ from testbed.host.guest_result import GuestOutputError, GuestTimeoutError
 from testbed.host.kernel import KernelFiles, find_kernel_files
 from testbed.host.qemu import BootRequest
 from testbed.host.run_dir import LATEST, RECORD_FILE, REQUEST_FILE
-from testbed.host.snapshot import Snapshots
+from testbed.host.snapshot import Snapshots, name_parts
 from testbed.host.store import Store
 from testbed.host.vm import Vm
 from testbed.host.vmlinux import has_debug_info, is_placed_at_random, make_vmcoreinfo
@@ -295,7 +295,7 @@ def _start(
         return vm, _await_boot
     program, case = target.program
     command = make_case_command(program, case)
-    parts = {"image": target.image.key, "qemu": read_qemu_version()}
+    parts = name_parts(image=target.image.key, qemu_version=read_qemu_version(), accel=target.accel)
     snapshots = Snapshots(store, request, parts=parts, say=say)
     state = snapshots.get()
     if isinstance(state, BootFailure):

@@ -155,9 +155,7 @@ def _carry_out(job: _Job) -> RunRecord:
     plan, saved, run_dir = job.plan, job.saved, job.run_dir
     began = time.monotonic()
     tree = Path(saved.request.tree) if saved.request.tree else None
-    built = build_kernels(
-        plan, job.stack, tree=tree, store=job.store, observer=job.observer
-    )
+    built = build_kernels(plan, job.stack, tree=tree, store=job.store, observer=job.observer)
     check_footing(saved, name_kernels(built), folder=run_dir.path)
     for kernel in built:
         keep_build_log(kernel, run_dir)

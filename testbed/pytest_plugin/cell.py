@@ -31,7 +31,7 @@ from testbed.host.admission import Admission, open_admission
 from testbed.host.boot import BootFailure, boot
 from testbed.host.guest_image import GuestImage
 from testbed.host.qemu import BootRequest
-from testbed.host.snapshot import SavedState, Snapshots, StateUnusableError
+from testbed.host.snapshot import SavedState, Snapshots, StateUnusableError, name_parts
 from testbed.host.store import Store, write_atomically
 from testbed.host.vm import Vm
 from testbed.host.vmcore import SUFFIX, VmcoreKeeper
@@ -138,7 +138,11 @@ class Cell:
 
     def __post_init__(self) -> None:
         self.admission = open_admission(self.store.root)
-        parts = {"image": self.config.image.key, "qemu": self.config.qemu_version}
+        parts = name_parts(
+            image=self.config.image.key,
+            qemu_version=self.config.qemu_version,
+            accel=self.config.accel,
+        )
         self._snapshots = Snapshots(self.store, self._request(_BOOT_LOG), parts=parts, say=self.say)
 
     def announce_boot(self, *, is_reported: bool) -> None:
