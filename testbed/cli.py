@@ -77,7 +77,7 @@ def cli() -> None:
 @click.option(
     "--seed",
     type=click.IntRange(0, MAX_SEED),
-    help="Of deterministic mode: another seed, another interleaving; the same, the same again.",
+    help="Deterministic mode: another seed, another interleaving; the same seed, the same run.",
 )
 @click.option("--vmcore", is_flag=True, help="Keep the memory of guests that crash or hang.")
 @click.option(
@@ -287,7 +287,12 @@ def debug(
     return debugging.open_gdb(target, debugger_args, break_at=break_at, store=store, say=click.echo)
 
 
-@cli.command(epilog=example("testbed replay latest move_pages.status_of_each_page"))
+@cli.command(
+    epilog=example(
+        "testbed replay latest move_pages.status_of_each_page",
+        "testbed replay latest move_pages.many --gdb -b do_migrate_pages",
+    )
+)
 @Run
 @Test
 @Cell
@@ -305,7 +310,7 @@ def replay(
         store = _open_store(view)
         target = debugging.find_target(runs_dir.absolute(), run, test, cell=cell, store=store)
     if with_gdb and target.mode == "deterministic":
-        return replaying.replay_in_gdb(target, (), break_at=break_at, say=click.echo)
+        return replaying.replay_in_gdb(target, (), break_at=break_at, store=store, say=click.echo)
     if with_gdb:
         debugging.choose_tool(target, debugging.Tool.GDB)
         return debugging.open_gdb(target, (), break_at=break_at, store=store, say=click.echo)

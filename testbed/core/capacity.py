@@ -83,7 +83,7 @@ def require_possible(need: GuestNeed, capacity: Capacity) -> None:
     if need.memory_mib > most_mib:
         raise InfraError(
             f"{need.what} needs {need.memory_mib} MiB, this host can give {most_mib} MiB: "
-            "take a smaller topology (nodes' memory_mib, hotplug.max_memory_mib) or a larger host"
+            "take a smaller topology (nodes' memory_mib, max_memory_mib, swap_mib) or a larger host"
         )
 
 

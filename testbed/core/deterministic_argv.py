@@ -19,8 +19,9 @@ from testbed.core.topology import Topology
 
 MAX_SEED: Final = (1 << 63) - 1
 
-# 4 ns an instruction: about the speed that TCG has here, so that what waits for time to pass (the
-# boot does, for a second) costs a quarter of the instructions that 1 ns would make it.
+# 4 ns an instruction: about the speed of TCG on the machine of the README's table, so that what
+# waits for time to pass (the boot does, for a second) costs a quarter of the instructions that 1 ns
+# would make it.
 _NS_SHIFT: Final = 2
 
 # The seed of -seed comes to the guest by the boot protocol (SETUP_RNG_SEED). The TSCs are one

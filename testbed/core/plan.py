@@ -22,7 +22,7 @@ class Plan(StrictModel):
 
     ``series`` are stacked in their order on the base; without any there is no comparison.
     ``tests`` are paths under guest-tests/; ``select`` is a pytest ``-k`` expression.
-    ``parallel`` is how many cells run at once, 0 for as many as the host has room for.
+    ``parallel`` bounds the tests that run at once, of all cells; 0 for what the host has room for.
     ``each_test`` runs on every topology that can host it, or once, on the first that can.
     With ``vmcore`` the memory of a guest that crashes or hangs is kept.
     In ``mode: deterministic`` each case has a boot of its own, the same each time, bit for bit;

@@ -1,10 +1,10 @@
 """What more workers would bring: the same tests, laid out on N of them by calculation.
 
-A model of one pytest-xdist run with ``--dist worksteal`` or small chunks: a worker that is free
-takes the next test in order. What keeps N workers from being N times as fast is in it: each starts
-up first; a cell's guest is booted and saved once, and whoever needs it meanwhile waits; the
+A model of one pytest-xdist run, a little better than its ``--dist worksteal``: a worker that is
+free takes the next test in order. What keeps N workers from being N times as fast is in it: each
+starts up first; a cell's guest is booted and saved once, and whoever needs it meanwhile waits; the
 controller hands out tests one at a time; the last test to end keeps the others idle. What is not in
-it: that workers disturb each other, so there must be a core for each, and memory for their guests.
+it: that workers disturb each other, so there must be a core for each.
 """
 
 from collections.abc import Iterable

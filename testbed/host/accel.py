@@ -14,6 +14,7 @@ from typing import Final
 from testbed.core.topology import Node, Topology
 from testbed.errors import InfraError
 from testbed.host import proc
+from testbed.host.admission import Admission, open_admission
 from testbed.host.boot import BootFailure, boot
 from testbed.host.guest_image import GuestImage
 from testbed.host.qemu import BootRequest
@@ -57,12 +58,12 @@ def choose_accel(
     if known is not None:
         return known
     say(f"accelerator: trying /dev/kvm with a guest, {_PROBE_TIMEOUT_S:g} s at most")
-    accel = _probe(kernel, image, log_dir)
+    accel = _probe(kernel, image, log_dir, open_admission(store.root))
     store.write_fact(_fact_name(), {"name": accel.name, "reason": accel.reason})
     return accel
 
 
-def _probe(kernel: Path, image: GuestImage, log_dir: Path) -> Accel:
+def _probe(kernel: Path, image: GuestImage, log_dir: Path, admission: Admission) -> Accel:
     request = BootRequest(
         kernel=kernel,
         initrd=image.initrd,
@@ -70,6 +71,7 @@ def _probe(kernel: Path, image: GuestImage, log_dir: Path) -> Accel:
         accel="kvm",
         log_dir=log_dir,
         log_name="kvm-probe",
+        admission=admission,
     )
     try:
         outcome = boot(request)

@@ -26,6 +26,7 @@ from testbed.core.topology import Topology
 from testbed.errors import TestbedError, UserError
 from testbed.host import catalog, debugger, qemu
 from testbed.host.accel import read_qemu_version
+from testbed.host.admission import open_admission
 from testbed.host.boot import BootFailure
 from testbed.host.cells import CellJob, build_pytest_argv
 from testbed.host.guest_image import GuestImage, load_guest_image
@@ -176,6 +177,7 @@ def open_gdb(
         topology=topology,
         accel=target.accel,
         log_dir=log_dir,
+        admission=open_admission(store.root),
     )
     vm, work = _start(target, request, store=store, say=say)
     try:

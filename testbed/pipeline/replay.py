@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+from testbed.core.capacity import need_of
 from testbed.core.case_command import limit_guest_time, make_case_command
 from testbed.core.events import BOOT_TEST
 from testbed.core.needs import parse_needs
 from testbed.errors import UserError
 from testbed.host import catalog, debugger
+from testbed.host.admission import open_admission
 from testbed.host.deterministic import AloneRequest, start_alone
+from testbed.host.store import Store
 from testbed.pipeline.debug import Target, build_replay_argv, load_topology
 from testbed.pipeline.single import call_pytest
 
@@ -37,7 +40,12 @@ def replay(target: Target, *, say: Callable[[str], None]) -> int:
 
 
 def replay_in_gdb(
-    target: Target, args: Sequence[str], *, break_at: Sequence[str], say: Callable[[str], None]
+    target: Target,
+    args: Sequence[str],
+    *,
+    break_at: Sequence[str],
+    store: Store,
+    say: Callable[[str], None],
 ) -> int:
     """Run a deterministic case of ``target`` again with gdb on it from its boot; gdb's status."""
     if target.program is None:
@@ -48,11 +56,15 @@ def replay_in_gdb(
     needs = parse_needs(source.read_text(encoding="utf-8"), filename=str(source)).for_case(case)
     log_dir = Path(tempfile.mkdtemp(prefix="testbed-replay-"))
     say(f"logs: {log_dir}; the guest waits at its first instruction")
-    with tempfile.TemporaryDirectory(prefix="testbed-gdb-") as folder:
+    topology = load_topology(target)
+    with (
+        tempfile.TemporaryDirectory(prefix="testbed-gdb-") as folder,
+        open_admission(store.root).acquire(need_of(topology)),
+    ):
         request = AloneRequest(
             kernel=target.kernel.image,
             initrd=target.image.initrd,
-            topology=load_topology(target),
+            topology=topology,
             commands=limit_guest_time(make_case_command(program, case), needs.timeout_s),
             log_dir=log_dir,
             seed=target.seed,

@@ -8,6 +8,7 @@ from testbed.core.plan import Plan
 from testbed.errors import UserError
 from testbed.host import catalog, proc
 from testbed.host.accel import choose_accel
+from testbed.host.admission import open_admission
 from testbed.host.boot import BootFailure, boot
 from testbed.host.builder import BuildFailure, Kernel
 from testbed.host.cells import CellJob, build_pytest_argv
@@ -72,7 +73,12 @@ def boot_guest(
     observer.say(f"logs: {log_dir}")
     return boot(
         BootRequest(
-            kernel=kernel, initrd=image.initrd, topology=machine, accel=accel, log_dir=log_dir
+            kernel=kernel,
+            initrd=image.initrd,
+            topology=machine,
+            accel=accel,
+            log_dir=log_dir,
+            admission=open_admission(store.root),
         )
     )
 

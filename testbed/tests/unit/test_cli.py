@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from testbed.cli import cli
 from testbed.host import proc
 
 PLAN = "kconfig: [base]\ntopologies: [two-nodes]\ntests: [migrate]\n"
-COMMANDS = ("run", "build", "boot", "test", "list", "doctor", "clean")
+COMMANDS = tuple(cli.commands)
 
 
 def call(*arguments: str, folder: Path, **env: str) -> proc.Completed:

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from junitparser import JUnitXml
+
 from testbed.core.events import Event, Finished, read_events
 from testbed.core.result import TestResult
 from testbed.host import catalog, cpio, proc
@@ -32,13 +34,17 @@ class Machine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteRun:
-    """What came of a run: its ``results`` by the last part of the test's id."""
+    """What came of a run: its ``results`` by the last part of the test's id.
+
+    ``times_s`` are whole tests, with the start of their guests and what fixtures do at the end.
+    """
 
     events: tuple[Event, ...]
     logs: Path
     cache: Path
     output: str
     seconds: float
+    times_s: Mapping[str, float]
 
     @property
     def results(self) -> dict[str, TestResult]:
@@ -68,7 +74,15 @@ def run_suite(
     argv = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-c", "pytest.ini", "."]
     argv += ["--kernel", str(machine.kernel.image), "--kernel-config", str(machine.kernel.config)]
     argv += ["--guest-image", str(machine.image.folder), "--topology", machine.topology]
-    argv += ["--accel", machine.accel.name, "--log-dir", str(logs), *options]
+    argv += [
+        "--accel",
+        machine.accel.name,
+        "--log-dir",
+        str(logs),
+        "--junitxml",
+        "junit.xml",
+        *options,
+    ]
     cache = cache or folder / "cache"
     began = time.monotonic()
     done = proc.run(
@@ -87,7 +101,13 @@ def run_suite(
         cache=cache,
         output=done.output,
         seconds=round(seconds, 1),
+        times_s=_read_times(folder / "junit.xml"),
     )
+
+
+def _read_times(junit: Path) -> dict[str, float]:
+    cases = [case for suite in JUnitXml.fromfile(str(junit)) for case in suite]
+    return {str(case.name): float(case.time) for case in cases}
 
 
 def build_broken(store: Store) -> Kernel:

@@ -21,7 +21,7 @@ from testbed.host.builder import Kernel
 from testbed.host.guest_image import GuestImage
 from testbed.host.guest_result import GuestTimeoutError
 from testbed.host.qemu import BootRequest
-from testbed.host.snapshot import SavedState, Snapshots
+from testbed.host.snapshot import SavedState, Snapshots, name_parts
 from testbed.host.store import Store
 from testbed.host.vm import Vm
 from testbed.host.vmcore import MAX_KEPT, VmcoreKeeper
@@ -51,7 +51,7 @@ def restore(
         accel=accel.name,
         log_dir=tmp_path / "logs",
     )
-    parts = {"image": image.key, "qemu": read_qemu_version()}
+    parts = name_parts(image=image.key, qemu_version=read_qemu_version(), accel=accel.name)
     snapshots = Snapshots(store, request, parts=parts, say=print)
     with contextlib.ExitStack() as stack:
 

@@ -301,9 +301,10 @@ def test_the_next_test_passes_in_a_fresh_guest(run: SuiteRun) -> None:
     assert bad.keys() == EXPECTED.keys(), bad
 
 
-@pytest.mark.parametrize("name", TIMEOUTS_S)
-def test_no_hang_outlives_its_deadline_by_much(run: SuiteRun, name: str) -> None:
-    assert run.results[name].seconds <= TIMEOUTS_S[name] + BOUND_S
+@pytest.mark.parametrize("name", EXPECTED)
+def test_none_outlives_its_deadline_by_much(run: SuiteRun, name: str) -> None:
+    # What is seen at once, such as the death of QEMU, does not even come near its deadline.
+    assert run.times_s[name] <= TIMEOUTS_S.get(name, 0) + BOUND_S
 
 
 @pytest.mark.parametrize(

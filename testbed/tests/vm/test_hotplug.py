@@ -20,7 +20,7 @@ from testbed.host.guest_memory import GuestMemory
 from testbed.host.hotplug import Hotplug
 from testbed.host.qemu import BootRequest
 from testbed.host.qmp import QmpEvent
-from testbed.host.snapshot import Snapshots
+from testbed.host.snapshot import Snapshots, name_parts
 from testbed.host.store import Store
 from testbed.host.vm import Vm
 
@@ -174,9 +174,10 @@ def test_what_a_device_has_at_boot_is_part_of_the_saved_state(
     request_of: Request, image: GuestImage, running: list[Vm], tmp_path: Path
 ) -> None:
     topology = with_device(requested_mib=256)
-    parts = {"image": image.key, "qemu": read_qemu_version()}
+    request = request_of(topology)
+    parts = name_parts(image=image.key, qemu_version=read_qemu_version(), accel=request.accel)
     store = Store(tmp_path / "cache", say=print)
-    snapshots = Snapshots(store, request_of(topology), parts=parts, say=print)
+    snapshots = Snapshots(store, request, parts=parts, say=print)
     state = snapshots.get()
     assert not isinstance(state, BootFailure), state
     for number in range(2):

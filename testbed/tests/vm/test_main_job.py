@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from testbed.core.record import ChangeKind, RunRecord, load_record
+from testbed.core.record import ChangeKind, Role, RunRecord, load_record
 from testbed.core.result import Verdict
 from testbed.host import proc
 from testbed.host.builder import Kernel
@@ -56,6 +56,9 @@ def test_the_quick_plan_is_green(quick: tuple[Path, proc.Completed], record: Run
     verdicts = {t.verdict for cell in record.cells for t in cell.tests}
     assert verdicts <= {Verdict.PASSED, Verdict.SKIPPED}
     assert len(record.cells) == 4
+    for role in Role:  # each_test: once
+        ids = [t.id for cell in record.cells if cell.kernel.role is role for t in cell.tests]
+        assert sorted({one for one in ids if ids.count(one) > 1}) == ["boot"]
     assert (folder / "runs/latest").resolve().name == record.id
 
 

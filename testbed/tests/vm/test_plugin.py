@@ -85,7 +85,7 @@ def suite_run(
 ) -> SuiteRun:
     machine = Machine(kernel=kernel, image=image, accel=accel)
     folder = tmp_path_factory.mktemp("suite")
-    options = ("-n", "2", "--junitxml", "junit.xml", "--vmcore", "yes")
+    options = ("-n", "2", "--vmcore", "yes")
     return run_suite(folder, {"test_suite.py": SUITE}, machine, options=options)
 
 

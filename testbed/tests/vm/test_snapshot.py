@@ -22,7 +22,7 @@ from testbed.host.accel import Accel, read_qemu_version
 from testbed.host.builder import Kernel
 from testbed.host.guest_image import GuestImage
 from testbed.host.qemu import BootRequest
-from testbed.host.snapshot import KIND, SavedState, Snapshots
+from testbed.host.snapshot import KIND, SavedState, Snapshots, name_parts
 from testbed.host.store import Store
 from testbed.host.vm import Vm
 from testbed.tests.vm.suite import Machine, SuiteRun, run_suite
@@ -66,7 +66,9 @@ def snapshots(cache: Path, machine: Machine, tmp_path: Path) -> Snapshots:
         accel=machine.accel.name,
         log_dir=tmp_path / "logs",
     )
-    parts = {"image": machine.image.key, "qemu": read_qemu_version()}
+    parts = name_parts(
+        image=machine.image.key, qemu_version=read_qemu_version(), accel=machine.accel.name
+    )
     return Snapshots(Store(tmp_path / "cache", say=print), request, parts=parts, say=print)
 
 

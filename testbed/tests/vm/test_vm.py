@@ -23,7 +23,7 @@ from testbed.host.guest_image import GuestImage, build_guest_image
 from testbed.host.guest_memory import GuestMemory
 from testbed.host.guest_result import GuestCommandError, GuestTimeoutError
 from testbed.host.qemu import BootRequest
-from testbed.host.snapshot import SavedState, Snapshots
+from testbed.host.snapshot import SavedState, Snapshots, name_parts
 from testbed.host.store import Store
 from testbed.host.vm import Vm
 from testbed.host.watchdog import question
@@ -68,7 +68,7 @@ def restore_it(
         accel=accel.name,
         log_dir=tmp_path / "logs",
     )
-    parts = {"image": image.key, "qemu": read_qemu_version()}
+    parts = name_parts(image=image.key, qemu_version=read_qemu_version(), accel=accel.name)
 
     def restore() -> Vm:
         snapshots = Snapshots(store, request, parts=parts, say=print)
@@ -255,7 +255,7 @@ vm = snapshots.restore(snapshots.get(), log_name="restored")
 def test_no_qemu_survives_the_testbed(
     kernel: Kernel, image: GuestImage, accel: Accel, tmp_path: Path, kind: str
 ) -> None:
-    parts = {"image": image.key, "qemu": read_qemu_version()}
+    parts = name_parts(image=image.key, qemu_version=read_qemu_version(), accel=accel.name)
     script = f"""
 import os, signal
 from pathlib import Path
