@@ -10,7 +10,18 @@ from testbed.core.deterministic_argv import (
     find_obstacle,
 )
 from testbed.core.numa_argv import build_numa_argv
+from testbed.core.qemu_argv import Machine, build_argv
 from testbed.host import catalog
+
+BOOTED = Machine(
+    topology=catalog.load_topology("two-nodes"),
+    kernel="k",
+    initrd="i",
+    accel="tcg",
+    console_fd=3,
+    qmp_fd=4,
+    port_fd=5,
+)
 
 
 def argv_of(**changes: object) -> tuple[str, ...]:
@@ -51,6 +62,7 @@ def test_nothing_of_the_hosts_is_behind_a_device() -> None:
     assert sockets == ["socket,id=qmp,fd=10"]
     for device in values_of(argv, "-device"):
         assert "-pci" not in device or "ioeventfd=off" in device, device
+    assert values_of(argv_of(), "-sandbox") == values_of(build_argv(BOOTED), "-sandbox")
 
 
 def test_console_and_port_are_files_that_qemu_does_not_open_by_name() -> None:
