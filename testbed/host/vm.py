@@ -104,7 +104,7 @@ class Vm:
     def settle(self) -> None:
         """Give a guest that went away the time to say why, up to the end of QEMU."""
         if self.console.wait_closed(_SETTLE_S):
-            self.qmp.wait_event(_is_own_end, since=0, timeout_s=_SETTLE_S)
+            self.qmp.wait_event(is_own_end, since=0, timeout_s=_SETTLE_S)
             with contextlib.suppress(TimeoutExpired):
                 self._qemu.process.wait(_SETTLE_S)
 
@@ -114,7 +114,7 @@ class Vm:
 
         Empty where it did not (RunState and ShutdownCause, qemu-qmp-ref(7)).
         """
-        ends = filter(_is_own_end, self.qmp.events_since(0))
+        ends = filter(is_own_end, self.qmp.events_since(0))
         return next((str(event.data.get("reason", "")) for event in ends), "")
 
     @property
@@ -149,7 +149,8 @@ class Vm:
         return Guest(find_ssh_port(self.qmp), keys)
 
 
-def _is_own_end(event: QmpEvent) -> bool:
+def is_own_end(event: QmpEvent) -> bool:
+    """Whether ``event`` says that the guest was reset or powered off from within."""
     return event.name == "SHUTDOWN" and bool(event.data.get("guest"))
 
 

@@ -16,7 +16,7 @@ from typing import BinaryIO, Final
 
 from testbed.errors import InfraError
 from testbed.host.qmp import QmpEvent
-from testbed.host.vm import Vm
+from testbed.host.vm import Vm, is_own_end
 from testbed.host.vmlinux import read_banner
 
 SUFFIX: Final = ".vmcore"
@@ -79,7 +79,7 @@ class VmcoreKeeper:
         self._thread.join()
 
     def _await_end(self) -> None:
-        ended = self._vm.qmp.wait_event(_is_guests_end, since=0, timeout_s=_FOREVER_S)
+        ended = self._vm.qmp.wait_event(is_own_end, since=0, timeout_s=_FOREVER_S)
         if ended is None:  # QEMU is gone
             return
         with self._taking:
@@ -189,10 +189,6 @@ def name_system(vmcore: BinaryIO, release: str, version: str) -> None:
     for number, name in enumerate(("Linux", "(none)", release or "unknown", version or "unknown")):
         vmcore.seek(_UTSNAME_AT + number * _UTS_BYTES)
         vmcore.write(name.encode("ascii", "replace")[: _UTS_BYTES - 1].ljust(_UTS_BYTES, b"\0"))
-
-
-def _is_guests_end(event: QmpEvent) -> bool:
-    return event.name == "SHUTDOWN" and bool(event.data.get("guest"))
 
 
 def _is_dump_end(event: QmpEvent) -> bool:
