@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Final
 
 from testbed.core.events import (
     BOOT_TEST,
@@ -14,6 +15,8 @@ from testbed.core.events import (
     NotApplicable,
 )
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
+
+_RUN_AGAIN: Final = frozenset({Verdict.LOST, Verdict.BOOT_FAILED})
 
 
 def collect_results(events: Sequence[Event]) -> tuple[TestResult, ...]:
@@ -34,11 +37,12 @@ def collect_results(events: Sequence[Event]) -> tuple[TestResult, ...]:
 def find_finished(events: Sequence[Event]) -> tuple[str, ...]:
     """Return the tests of a cell that a resumed run leaves alone, in the order of their ends.
 
-    A test that was lost to the host has told nothing of the kernel and is run again. A cell that
-    broke keeps what it finished.
+    A test that was lost to the host has told nothing of the kernel and is run again, and so is one
+    for which it did not boot: the next boot may tell another story. A cell that broke keeps what it
+    finished.
     """
     last = {event.result.id: event.result for event in events if isinstance(event, Finished)}
-    return tuple(name for name, result in last.items() if result.verdict is not Verdict.LOST)
+    return tuple(name for name, result in last.items() if result.verdict not in _RUN_AGAIN)
 
 
 def is_complete(events: Sequence[Event]) -> bool:
@@ -48,6 +52,8 @@ def is_complete(events: Sequence[Event]) -> bool:
     """
     done = set(find_finished(events))
     if find_boot_crash(events) is not None:
+        ended = [event.result for event in events if isinstance(event, Finished)]
+        done |= {result.id for result in ended if result.verdict is Verdict.BOOT_FAILED}
         done.add(BOOT_TEST)
     was_collected = any(isinstance(event, Collected) for event in events)
     return was_collected and done.issuperset(_list_planned(events))
@@ -63,8 +69,21 @@ def sum_seconds(events: Sequence[Event], *, until_s: float) -> float:
 
 
 def find_boot_crash(events: Sequence[Event]) -> Crash | None:
-    """Return why the kernel did not boot on this cell; None where it did."""
-    return next((event.crash for event in events if isinstance(event, BootFailed)), None)
+    """Return why the kernel did not boot on this cell; None where it did.
+
+    Where a run was resumed, the last part's boot has the last word.
+    """
+    boots = [event for event in events if isinstance(event, BootFailed) or _is_good_boot(event)]
+    last = boots[-1] if boots else None
+    return last.crash if isinstance(last, BootFailed) else None
+
+
+def _is_good_boot(event: Event) -> bool:
+    return (
+        isinstance(event, Finished)
+        and event.result.id == BOOT_TEST
+        and event.result.verdict is not Verdict.LOST
+    )
 
 
 def find_unhosted(cells: Sequence[Sequence[Event]]) -> tuple[NotApplicable, ...]:

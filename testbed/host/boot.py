@@ -12,7 +12,7 @@ from testbed.core.text import split_lines
 from testbed.core.topology import Topology
 from testbed.errors import GuestLostError
 from testbed.host import qemu
-from testbed.host.guest_result import GuestOutputError, GuestTimeoutError
+from testbed.host.guest_result import GUEST_FAULTS, GuestOutputError, GuestTimeoutError
 from testbed.host.qemu import BootRequest
 from testbed.host.vm import Vm
 
@@ -87,15 +87,27 @@ def describe_difference(topology: Topology, differences: Sequence[str]) -> Crash
     return Crash(title=title, kind="machine", frames=(), excerpt="\n".join(differences))
 
 
+def find_guest_fault(vm: Vm, error: BaseException) -> BootFailure | None:
+    """Return the guest's part in ``error``, which ended a talk with it; None if it has none.
+
+    A crash on its console, an end of its own making, or an answer that did not come.
+    """
+    vm.settle()
+    if vm.console.crashes() or vm.own_end or isinstance(error, GUEST_FAULTS):
+        return _describe_failure(vm, reason=str(error))
+    return None
+
+
 def _describe_failure(vm: Vm, *, reason: str) -> BootFailure:
     if vm.console.crashes():
         vm.settle()
     lines = vm.console.lines_since(0)
     crash = next(iter(vm.console.crashes()), None)
     if crash is None:
-        last = next((line for line in reversed(lines) if line.strip()), "nothing at all")
+        said = [line for line in lines if line.startswith("testbed:")]  # by the guest's init
+        said = said or [line for line in lines if line.strip()] or ["nothing at all"]
         crash = Crash(
-            title=f"no boot: {reason}; the console's last line: {last}",
+            title=f"no boot: {reason}; the console's last line: {said[-1]}",
             kind="no boot",
             frames=(),
             excerpt="\n".join(lines[-40:]),

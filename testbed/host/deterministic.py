@@ -33,7 +33,8 @@ from testbed.host.qmp import Qmp
 
 # In guest_init.sh:
 _SCRIPT: Final = "run-at-boot"
-_BEGIN: Final = b"testbed: the commands begin\n"
+BEGIN_WORDS: Final = "testbed: the commands begin"  # on the console and before the output
+_BEGIN: Final = BEGIN_WORDS.encode() + b"\n"
 _END: Final = re.compile(rb"\ntestbed: the commands ended with status (\d{1,3})\n")
 
 _COMMANDS: Final = "commands-at-boot"
@@ -80,6 +81,8 @@ class AloneOutcome:
 
     ``output`` is what the commands printed, stdout and stderr as they came, ``status`` their exit
     status, None where they did not end. ``has_begun`` says that the guest booted as far as to them.
+    The first ``unasked_bytes`` of the console are the guest's own; what follows, if anything, is
+    the answer to an NMI at its time-out.
     """
 
     ending: Ending
@@ -87,6 +90,7 @@ class AloneOutcome:
     status: int | None
     output: bytes
     console: bytes
+    unasked_bytes: int
     console_log: Path
 
     @property
@@ -116,8 +120,9 @@ class AloneRun:
         try:
             status = self._process.wait(self._request.timeout_s)
         except TimeoutExpired:
+            unasked_bytes = _log(self._request, "console.log").stat().st_size
             self._question()
-            return _read_outcome(self._request, Ending.TIMED_OUT)
+            return _read_outcome(self._request, Ending.TIMED_OUT, unasked_bytes=unasked_bytes)
         if status == -signal.SIGXFSZ:
             return _read_outcome(self._request, Ending.OVERFLOWED)
         if status != 0:
@@ -232,9 +237,12 @@ def _connect(process: Popen[bytes], qmp: socket.socket, request: AloneRequest) -
         ) from err
 
 
-def _read_outcome(request: AloneRequest, ending: Ending) -> AloneOutcome:
+def _read_outcome(
+    request: AloneRequest, ending: Ending, *, unasked_bytes: int | None = None
+) -> AloneOutcome:
     """Read what was printed; ``ending`` is how the run ended unless the commands did."""
     console_log = _log(request, "console.log")
+    console = console_log.read_bytes()
     printed = _log(request, "output").read_bytes()
     _, begin, said = printed.partition(_BEGIN)
     ends = list(_END.finditer(said))
@@ -243,7 +251,8 @@ def _read_outcome(request: AloneRequest, ending: Ending) -> AloneOutcome:
         has_begun=bool(begin),
         status=int(ends[-1][1]) if ends else None,
         output=said[: ends[-1].start()] if ends else said,
-        console=console_log.read_bytes(),
+        console=console,
+        unasked_bytes=len(console) if unasked_bytes is None else unasked_bytes,
         console_log=console_log,
     )
 

@@ -40,10 +40,16 @@ fi
 for port in /sys/class/virtio-ports/*; do
 	[ "$(cat "$port/name")" = testbed ] && exec 3<>"/dev/${port##*/}"
 done
+if ! (true >&3) 2>/dev/null; then
+	echo "testbed: no command port: the kernel needs CONFIG_VIRTIO_CONSOLE and CONFIG_VIRTIO_PCI" \
+		> /dev/console
+	poweroff -f
+fi
 echo -1000 > /proc/self/oom_score_adj
 
 # Commands that came with the initramfs are all that this guest is for.
 if [ -e /run-at-boot ]; then
+	echo "testbed: the commands begin" > /dev/kmsg
 	echo "testbed: the commands begin" >&3
 	(echo 0 > /proc/self/oom_score_adj; exec sh /run-at-boot) </dev/null >&3 2>&1
 	printf '\ntestbed: the commands ended with status %d\n' $? >&3

@@ -35,3 +35,6 @@ class GuestTimeoutError(AssertionError):
 
 class GuestOutputError(AssertionError):
     """A command in the guest printed more than anybody will keep."""
+
+
+GUEST_FAULTS: Final = (GuestCommandError, GuestTimeoutError, GuestOutputError)

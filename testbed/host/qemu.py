@@ -26,6 +26,10 @@ from testbed.host.qmp import Qmp
 _KVM: Final = Path("/dev/kvm")
 
 
+class QemuNotStartedError(InfraError):
+    """QEMU ended before it could be talked to; its words are in the message."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BootRequest:
     """What to boot; logs go to ``log_dir`` under names that start with ``log_name``.
@@ -110,6 +114,9 @@ def start(request: BootRequest, *, state: Path | None = None) -> Qemu:
     try:
         return _connect(process, console, qmp, port, request=request, log=log, ticket=ticket)
     except BaseException:
+        proc.end(process, grace_s=0.0)
+        for end in (console, qmp, port):
+            end.close()
         if ticket is not None:
             ticket.release()
         raise
@@ -133,7 +140,7 @@ def _connect(
         watched.close()
         port.close()
         said = log.read_text(errors="replace").strip() or f"nothing, status {status}"
-        raise InfraError(f"QEMU did not start; it said: {said}") from err
+        raise QemuNotStartedError(f"QEMU did not start; it said: {said}") from err
     return Qemu(
         process=process, console=watched, qmp=monitor, port=Port(port), log=log, ticket=ticket
     )

@@ -112,9 +112,11 @@ class Qmp:
         self._loop.call_soon_threadsafe(self._listening.cancel)
         self._loop.call_soon_threadsafe(self._watching.cancel)
         # QEMU ended first, which is how most guests end.
-        with contextlib.suppress(QMPError, EOFError, OSError):
-            self._wait(self._client.disconnect())
-        self._stop_loop()
+        try:
+            with contextlib.suppress(QMPError, EOFError, OSError, InfraError):
+                self._wait(self._client.disconnect())
+        finally:
+            self._stop_loop()
 
     def _stop_loop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)

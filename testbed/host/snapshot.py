@@ -21,10 +21,10 @@ from pydantic import TypeAdapter, ValidationError
 from testbed.core.result import Crash
 from testbed.errors import GuestLostError, InfraError
 from testbed.host import qemu
-from testbed.host.boot import BootFailure, boot
+from testbed.host.boot import BootFailure, boot, find_guest_fault
 from testbed.host.facts import read_boot_id
-from testbed.host.guest_result import GuestTimeoutError
-from testbed.host.qemu import BootRequest
+from testbed.host.guest_result import GUEST_FAULTS, GuestTimeoutError
+from testbed.host.qemu import BootRequest, QemuNotStartedError
 from testbed.host.qmp import Qmp, QmpEvent
 from testbed.host.store import Store, discard
 from testbed.host.vm import Vm
@@ -72,6 +72,14 @@ class StateUnusableError(InfraError):
     """A saved state does not load."""
 
 
+class RestoredCrashError(AssertionError):
+    """The kernel crashed as soon as it ran on from a state that loads."""
+
+    def __init__(self, crash: Crash) -> None:
+        self.crash = crash
+        super().__init__(crash.title)
+
+
 class Snapshots:
     """The states of one machine: a request to boot, with the digests that name its parts."""
 
@@ -93,6 +101,7 @@ class Snapshots:
         with self._store.lock(KIND, self.key):
             folder = self._store.find(KIND, self.key)
             if folder is not None:
+                _date(folder)
                 state = self._load(folder)
                 if state is not None:
                     return state
@@ -101,21 +110,26 @@ class Snapshots:
     def restore(self, state: SavedState, *, log_name: str) -> Vm:
         """Return a guest that runs on from ``state``.
 
-        Raises :class:`StateUnusableError` when QEMU does not take it, or the guest does not answer.
+        Raises :class:`StateUnusableError` when QEMU does not take it, or the guest does not answer,
+        and :class:`RestoredCrashError` when its kernel crashes.
         """
         request = replace(self._request, log_name=log_name)
-        with contextlib.suppress(FileNotFoundError):
-            os.utime(state.folder)  # the states that were used last are kept
+        _date(state.folder)
+        path = state.folder / _STATE
+        if not path.is_file():
+            raise StateUnusableError("another run has removed it")
         try:
-            vm = Vm(qemu.start(request, state=state.folder / _STATE), request.topology)
-        except FileNotFoundError as err:
-            raise StateUnusableError(f"another run has removed it ({err.filename})") from err
-        except InfraError as err:
+            vm = Vm(qemu.start(request, state=path), request.topology)
+        except QemuNotStartedError as err:
             raise StateUnusableError(str(err).splitlines()[-1]) from err
         try:
             vm.refresh()
         except (GuestLostError, GuestTimeoutError) as err:
+            vm.settle()
+            crashes = vm.crashes()
             vm.close()
+            if crashes:
+                raise RestoredCrashError(crashes[0]) from err
             raise StateUnusableError(str(err)) from err
         except BaseException:
             vm.close()
@@ -127,15 +141,14 @@ class Snapshots:
         self._say(f"the saved state of {self._request.topology.name} is made again: {reason}")
         with self._store.lock(KIND, self.key):
             folder = self._store.find(KIND, self.key)
-            if folder is not None and folder.samefile(state.folder):
+            if folder is not None and _is_same(folder, state):
                 discard(folder)
 
     def _load(self, folder: Path) -> SavedState | None:
         """Read a state back; None where it is not whole, and then it is gone."""
         try:
             meta = _META_ADAPTER.validate_json((folder / _META).read_bytes())
-            with (folder / _STATE).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            digest = _digest(folder / _STATE)
         except (OSError, ValidationError):
             digest, meta = "", None
         if meta is None or digest != meta.digest:
@@ -150,21 +163,30 @@ class Snapshots:
         outcome = boot(self._request)
         if isinstance(outcome, BootFailure):
             return outcome
-        with _closing(outcome) as vm, store.create(KIND, self.key) as fresh:
+        with _closing(outcome) as vm:
+            try:
+                meta = self._keep(vm)
+            except (InfraError, *GUEST_FAULTS) as err:
+                failure = find_guest_fault(vm, err)
+                if failure is None:
+                    raise
+                return failure
+        store.keep_newest(KIND, _KEPT_STATES)
+        return _describe(self.key, store.folder(KIND, self.key), meta)
+
+    def _keep(self, vm: Vm) -> _Meta:
+        with self._store.create(KIND, self.key) as fresh:
             taint = int(vm.run("cat /proc/sys/kernel/tainted").stdout)
             save(vm.qmp, fresh / _STATE)
-            with (fresh / _STATE).open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
             meta = _Meta(
                 boot_seconds=round(vm.boot_seconds, 3),
                 taint=taint,
                 crashes=vm.crashes(),
-                digest=digest,
+                digest=_digest(fresh / _STATE),
             )
             (fresh / CONSOLE).write_bytes(vm.console.log.read_bytes())
             (fresh / _META).write_bytes(_META_ADAPTER.dump_json(meta))
-        store.keep_newest(KIND, _KEPT_STATES)
-        return _describe(self.key, store.folder(KIND, self.key), meta)
+        return meta
 
 
 def name_parts(*, image: str, qemu_version: str, accel: str) -> dict[str, str]:
@@ -177,7 +199,7 @@ def digest_parts(request: BootRequest, parts: dict[str, str]) -> str:
     """Return the name of the state of ``request``; ``parts`` are what a file's path cannot tell."""
     whole: dict[str, Any] = {
         "recipe": _RECIPE,
-        "kernel": _digest_file(request.kernel),
+        "kernel": _digest_once(request.kernel),
         "topology": request.topology.model_dump(mode="json", exclude={"about", "name"}),
         "accel": request.accel,
         "cmdline": request.cmdline,
@@ -187,10 +209,28 @@ def digest_parts(request: BootRequest, parts: dict[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-@lru_cache(maxsize=8)
-def _digest_file(path: Path) -> str:
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _digest_once(path: Path) -> str:
+    return _digest(path)
+
+
+def _date(folder: Path) -> None:
+    """Note that a state is used: those that were used last are kept."""
+    with contextlib.suppress(FileNotFoundError):
+        os.utime(folder)
+
+
+def _is_same(folder: Path, state: SavedState) -> bool:
+    """Whether ``folder`` still holds ``state``: another worker may have made it again by now."""
+    try:
+        return _META_ADAPTER.validate_json((folder / _META).read_bytes()).digest == state.digest
+    except (OSError, ValidationError):
+        return True
 
 
 def _describe(key: str, folder: Path, meta: _Meta) -> SavedState:

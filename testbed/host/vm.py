@@ -133,9 +133,11 @@ class Vm:
 
     def close(self) -> None:
         """End QEMU and everything that talks to it."""
-        if self._guest is not None:
-            self._guest.close()
-        self._qemu.close()
+        try:
+            if self._guest is not None:
+                self._guest.close()
+        finally:
+            self._qemu.close()
 
     def _start_ssh(self) -> Guest:
         keys = make_keys()

@@ -15,7 +15,7 @@ from testbed.core.seen_machine import FACTS_SCRIPT, compare_machine, parse_seen
 from testbed.core.text import split_lines
 from testbed.errors import InfraError
 from testbed.host.boot import describe_difference
-from testbed.host.deterministic import AloneOutcome, AloneRequest, Ending, run_alone
+from testbed.host.deterministic import BEGIN_WORDS, AloneOutcome, AloneRequest, Ending, run_alone
 from testbed.host.guest_result import GuestOutputError, GuestTimeoutError
 from testbed.host.port import PortResult
 from testbed.pytest_plugin.cell import Cell, CellBootFailedError, KernelCrashedError, judge_boot
@@ -56,6 +56,7 @@ def run_case(
 
 def announce_boot_alone(cell: Cell, *, is_reported: bool) -> None:
     """Boot once with no test, compare the machine, and tell how that went."""
+    cell.forget_failure()
     try:
         outcome = _run(cell, FACTS_SCRIPT, log_name="vm-boot", timeout_s=_BOOT_HOST_S)
     except InfraError as err:  # each test will say so too: none is lost without a word
@@ -96,9 +97,10 @@ def _run(cell: Cell, commands: str, *, log_name: str, timeout_s: float) -> Alone
 
 
 def _raise_crash(outcome: AloneOutcome) -> None:
-    crashes = scan_crashes(split_lines(outcome.console))
-    # A hung guest panics because it was asked where it is: that is no verdict of its own.
-    if crashes and outcome.ending is not Ending.TIMED_OUT:
+    """Raise for what the console shows of the case: neither of the boot, nor of our own NMI."""
+    lines = split_lines(outcome.console[: outcome.unasked_bytes])
+    marks = [number for number, line in enumerate(lines) if BEGIN_WORDS in line]
+    if crashes := scan_crashes(lines[marks[0] :] if marks else lines):
         raise KernelCrashedError(crashes[0])
 
 

@@ -5,6 +5,7 @@ asks for another: a cold boot, or one guest for all tests of its file. What a te
 thus never reaches another test. A kernel that does not boot is not tried again.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -28,10 +29,17 @@ from testbed.core.result import Crash, LogFile, TestResult, Verdict
 from testbed.core.topology import Topology
 from testbed.errors import InfraError
 from testbed.host.admission import Admission, open_admission
-from testbed.host.boot import BootFailure, boot
+from testbed.host.boot import BootFailure, boot, find_guest_fault
 from testbed.host.guest_image import GuestImage
+from testbed.host.guest_result import GUEST_FAULTS
 from testbed.host.qemu import BootRequest
-from testbed.host.snapshot import SavedState, Snapshots, StateUnusableError, name_parts
+from testbed.host.snapshot import (
+    RestoredCrashError,
+    SavedState,
+    Snapshots,
+    StateUnusableError,
+    name_parts,
+)
 from testbed.host.store import Store, write_atomically
 from testbed.host.vm import Vm
 from testbed.host.vmcore import SUFFIX, VmcoreKeeper
@@ -129,6 +137,8 @@ class Cell:
     _snapshots: Snapshots = field(init=False)
     _state: SavedState | None = None
     _vm: Vm | None = None
+    is_expired: bool = False
+    """Whether the running guest is not to be used for another test."""
     _keeper: VmcoreKeeper | None = None
     _owner: str = ""
     _log_name: str = ""
@@ -151,7 +161,7 @@ class Cell:
         One process of a cell calls this before any test is run; the others learn of a failure from
         the file that it leaves. ``is_reported`` says that an earlier part of the run has told it.
         """
-        self._failure_file.unlink(missing_ok=True)  # of a part of the run that was cut short
+        self.forget_failure()
         try:
             outcome = self._snapshots.get()
         except InfraError as err:  # each test will say so too: none is lost without a word
@@ -163,7 +173,8 @@ class Cell:
             return
         self._state = outcome
         console = f"{_BOOT_LOG}.console.log"
-        shutil.copyfile(outcome.console, self.config.log_dir / console)
+        with contextlib.suppress(FileNotFoundError):  # another run has just removed the state
+            shutil.copyfile(outcome.console, self.config.log_dir / console)
         if not is_reported:
             self.sink.emit(Booted(seconds=outcome.boot_seconds))
             crash = next(iter(outcome.crashes), None)
@@ -218,6 +229,10 @@ class Cell:
         except FileNotFoundError:
             return None
 
+    def forget_failure(self) -> None:
+        """Forget what an earlier run in this folder, or a part of this one, found out."""
+        self._failure_file.unlink(missing_ok=True)
+
     def note_failure(self, crash: Crash) -> CellBootFailedError:
         """Tell that the kernel does not boot, to the user and to the cell's other processes."""
         self._failure = crash
@@ -236,12 +251,15 @@ class Cell:
 
     def discard_vm(self) -> None:
         """End the guest: the next test gets a fresh one."""
+        self.is_expired = False
         if self._vm is not None:
             vm, self._vm = self._vm, None
-            if self._keeper is not None:
-                self._keeper.close()
-                self._keeper = None
-            vm.close()
+            keeper, self._keeper = self._keeper, None
+            try:
+                if keeper is not None:
+                    keeper.close()
+            finally:
+                vm.close()
             if vm.console.log_gap:
                 self.say(f"{self.console_log}: {vm.console.log_gap}")
 
@@ -254,21 +272,35 @@ class Cell:
             return self._boot(wish.log_name)
         state = self._get_state()
         try:
-            vm = self._snapshots.restore(state, log_name=wish.log_name)
-        except StateUnusableError as err:
-            self._snapshots.drop(state, reason=str(err))
-            self._state = None
-            state = self._get_state()
-            vm = self._snapshots.restore(state, log_name=wish.log_name)
+            vm, state = self._restore(state, wish.log_name)
+        except RestoredCrashError as err:
+            raise KernelCrashedError(err.crash) from err
         self._boot_taint = state.taint
         return vm
+
+    def _restore(self, state: SavedState, log_name: str) -> tuple[Vm, SavedState]:
+        """Restore ``state``, or where it does not load a new one."""
+        try:
+            return self._snapshots.restore(state, log_name=log_name), state
+        except StateUnusableError as err:
+            self._snapshots.drop(state, reason=str(err))
+        self._state = None
+        state = self._get_state()
+        return self._snapshots.restore(state, log_name=log_name), state
 
     def _boot(self, log_name: str) -> Vm:
         outcome = boot(self._request(log_name))
         if isinstance(outcome, BootFailure):
-            raise self.note_failure(outcome.crash)
+            raise CellBootFailedError(outcome.crash)  # of this test alone: the cell has booted
+        try:
+            self._boot_taint = int(outcome.run("cat /proc/sys/kernel/tainted").stdout)
+        except (InfraError, *GUEST_FAULTS) as err:
+            failure = find_guest_fault(outcome, err)
+            outcome.close()
+            if failure is None:
+                raise
+            raise KernelCrashedError(failure.crash) from err
         self._seen_crashes = len(outcome.crashes())
-        self._boot_taint = int(outcome.run("cat /proc/sys/kernel/tainted").stdout)
         return outcome
 
     def _get_state(self) -> SavedState:

@@ -161,7 +161,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         if ending.verdict in _WORTH_A_VMCORE and (vmcore := cell.take_vmcore()):
             item.stash[EVIDENCE_KEY].logs.append(LogFile(kind="vmcore", path=vmcore))
     cell.sink.emit(Finished(result=_make_result(item, ending)))
-    if not is_harmless or item.stash[NEEDS_KEY].scope is Scope.TEST:
+    if not is_harmless or cell.is_expired or item.stash[NEEDS_KEY].scope is Scope.TEST:
         cell.discard_vm()
     return outcome
 
@@ -203,7 +203,7 @@ def _keep_console(cell: Cell, item: pytest.Item, mark: int) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Stop a test that this kernel cannot pass before a guest is started for it.
 
-    What its fixtures wait for has deadlines of its own: a guest may have to wait for room.
+    The guest comes first, for it may have to wait for room; what fixtures do then has a deadline.
     """
     cell = item.config.stash.get(CELL_KEY, None)
     if cell is None:
@@ -217,7 +217,13 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
             f"needs {', '.join('CONFIG_' + name for name in options)}, "
             "which this kernel was built without: add a fragment of kconfigs/ to the plan",
         )
-    with watch(cell, name=item.nodeid, evidence=item.stash[EVIDENCE_KEY], hears_out=False):
+    evidence = item.stash[EVIDENCE_KEY]
+    is_python = not isinstance(item, CTestCase)
+    if is_python and {"vm", "guest", "hotplug"} & set(getattr(item, "fixturenames", ())):
+        with watch(cell, name=item.nodeid, evidence=evidence, hears_out=False):
+            cell.lend_vm(make_wish(item))
+    timeout_s = needs.timeout_s if is_python else None
+    with watch(cell, name=item.nodeid, evidence=evidence, timeout_s=timeout_s, hears_out=False):
         yield
     return None
 
@@ -232,10 +238,19 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     # A deterministic run has deadlines of its own, in the guest's time.
     timeout_s = None if cell.is_deterministic else needs.timeout_s
     with watch(cell, name=item.nodeid, evidence=evidence, timeout_s=timeout_s):
-        yield
-        if not isinstance(item, CTestCase) and cell.running_vm is not None:
-            check_taint(before=cell.boot_taint, after=read_taint(cell.running_vm))
+        try:
+            yield
+        except pytest.skip.Exception:
+            _check_python_taint(cell, item)
+            raise
+        _check_python_taint(cell, item)
     return None
+
+
+def _check_python_taint(cell: Cell, item: pytest.Item) -> None:
+    """Compare the taint with that of the boot; a C case tells it itself."""
+    if not isinstance(item, CTestCase) and cell.running_vm is not None:
+        check_taint(before=cell.boot_taint, after=read_taint(cell.running_vm))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -254,6 +269,8 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
         hears_out=hears_out,
     ):
         yield
+        if hears_out:
+            _check_python_taint(cell, item)
     return None
 
 
@@ -302,7 +319,7 @@ def hotplug(request: pytest.FixtureRequest, vm: Vm) -> Iterator[Hotplug]:
     plugged = Hotplug(vm)
     yield plugged
     if not plugged.is_as_booted:
-        _get_cell(request).discard_vm()
+        _get_cell(request).is_expired = True
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
+import pytest
+
 from testbed.core.result import Crash, LogFile, Verdict
 from testbed.core.text import make_file_name
 from testbed.errors import GuestLostError, InfraError
@@ -23,6 +25,7 @@ from testbed.pytest_plugin.judge import CaseFailedError
 _TAINTED: Final = "/proc/sys/kernel/tainted"
 _ALIVE_WAIT_S: Final = 10.0
 _LAST_LINE: Final = "testbed: the test has ended"
+_OUTCOMES: Final = (pytest.skip.Exception, pytest.fail.Exception)
 _UNANSWERED: Final = (GuestTimeoutError, GuestOutputError, GuestCommandError)
 _OWN_ENDS: Final = {
     "guest-reset": ("reset", "the guest reset itself without a word on its console"),
@@ -54,20 +57,22 @@ def watch(
     except (KeyboardInterrupt, SystemExit):
         is_judged = True
         raise
-    except (GuestTimeoutError, GuestOutputError):
+    except (GuestTimeoutError, GuestOutputError) as err:
         _raise_crash(cell)
         is_judged = True  # what the console says from now on is our doing: the NMI's panic
+        if cell.running_vm is not None and cell.running_vm.own_end:
+            _explain_end(cell, cell.running_vm, err, evidence)
         _question(cell, name, evidence)
-        raise
-    except AssertionError:
-        if hears_out:
-            with contextlib.suppress(CaseFailedError, InfraError, *_UNANSWERED):
-                _hear_out(cell)
         raise
     except InfraError as err:
         if cell.running_vm is not None and _is_lost(cell.running_vm, err):
             is_judged = True
             _explain_loss(cell, cell.running_vm, err, name=name, evidence=evidence)
+        raise
+    except (Exception, *_OUTCOMES):
+        if hears_out:  # whatever ended the test, the kernel may have spoken
+            with contextlib.suppress(CaseFailedError, InfraError, *_UNANSWERED):
+                _hear_out(cell)
         raise
     finally:
         if not is_judged:
@@ -138,7 +143,7 @@ def _explain_loss(
     ) from err
 
 
-def _explain_end(cell: Cell, vm: Vm, lost: GuestLostError, evidence: Evidence) -> NoReturn:
+def _explain_end(cell: Cell, vm: Vm, lost: Exception, evidence: Evidence) -> NoReturn:
     """Say why QEMU ended."""
     vm.settle()
     _raise_crash(cell)

@@ -100,8 +100,19 @@ def test_a_run_is_not_resumed_on_another_kernel(tmp_path: Path) -> None:
                 BootFailed(crash=CRASH),
                 finished("a", Verdict.BOOT_FAILED),
             ),
-            ("a",),
+            (),
             True,
+        ),
+        (
+            (
+                Collected(ids=(BOOT_TEST, "a", "b")),
+                BootFailed(crash=CRASH),
+                finished("a", Verdict.BOOT_FAILED),
+                finished(BOOT_TEST),
+                finished("b"),
+            ),
+            (BOOT_TEST, "b"),
+            False,
         ),
     ],
 )
