@@ -53,13 +53,23 @@ _AT: Final = rf"(?: in {SYMBOL})?"
 # The first that matches counts.
 PATTERNS: Final = (
     # Memory checkers: mm/kasan/report.c, mm/kfence/report.c, mm/kmsan/report.c,
-    # kernel/kcsan/report.c, lib/ubsan.c, mm/slub.c
+    # kernel/kcsan/report.c, lib/ubsan.c, mm/slub.c, mm/page_poison.c, mm/usercopy.c
     _make(rf"BUG: KASAN: (?P<what>[\w-]+){_AT}", "kasan", "KASAN: {what}{access}"),
     _make(rf"BUG: KFENCE: (?P<what>[\w-]+(?: \w+)?){_AT}", "kfence", "KFENCE: {what}"),
     _make(rf"BUG: KMSAN: (?P<what>[\w-]+){_AT}", "kmsan", "KMSAN: {what}"),
     _make(r"BUG: KCSAN: (?P<what>[\w-]+) in (?P<function>\w+)", "kcsan", "KCSAN: {what}"),
     _make(r"UBSAN: (?P<what>[\w -]+) in \S+:\d+:\d+", "ubsan", "UBSAN: {what}"),
     _make(r"BUG (?P<cache>\S+) \([^)]*\): (?P<what>[\w -]+)", "slub", "SLUB: {what} ({cache})"),
+    _make(
+        r"pagealloc: (?P<what>memory corruption|single bit error)",
+        "page_poison",
+        "pagealloc: {what}",
+    ),
+    _make(
+        r"usercopy: Kernel memory (?:exposure|overwrite) attempt detected ",
+        "bug",
+        "BUG: bad usercopy",
+    ),
     # Traps: arch/x86/mm/fault.c, arch/x86/kernel/traps.c, arch/x86/kernel/dumpstack.c
     _make(
         r"BUG: (?:unable to handle )?kernel NULL pointer dereference",
@@ -131,9 +141,16 @@ PATTERNS: Final = (
     _make(r"WARNING: inconsistent lock state", "lockdep", "inconsistent lock state"),
     _make(
         r"WARNING: (?P<what>bad unlock balance|held lock freed|bad contention"
-        r"|Nested lock was not taken|suspicious RCU usage|lock held when returning to user space)",
+        r"|Nested lock was not taken|suspicious RCU usage)",
         "lockdep",
         "WARNING: {what}",
+    ),
+    _make(
+        r"WARNING: lock held when returning to user space",
+        "lockdep",
+        "WARNING: lock held when returning to user space",
+        names_function=False,
+        has_trace=False,
     ),
     _make(r"WARNING: .+/\d+ still has locks held!", "lockdep", "WARNING: still has locks held"),
     _make(r"\[ BUG: Invalid wait context \]", "lockdep", "BUG: invalid wait context"),
@@ -185,7 +202,7 @@ PATTERNS: Final = (
 # A line without any of these is no first line of a report: most lines need no further look.
 HINT: Final = re.compile(
     r"BUG|WARNING: |INFO: |SAN: |Oops|PANIC|panic|fault|error|LOCKUP|refcount_t|list_"
-    r"|int3|opcode|segment|oom-killer|ut of memory"
+    r"|int3|opcode|segment|oom-killer|ut of memory|pagealloc|usercopy"
 )
 
 PANIC: Final = re.compile(r"Kernel panic - not syncing: (?P<what>.*)")
@@ -240,7 +257,8 @@ MACHINERY: Final = re.compile(
     | __might_(resched|sleep|fault) | __schedule_bug | check_preemption_disabled
     | rcu_sched_clock_irq | __?debug_smp_processor_id | bad_page | print_bad_pte | print_cpu_stall
     | (__)?list_(add|del_entry)_valid\w* | refcount_warn_saturate
-    | object_err | slab_(err|bug|pad_check) | print_(trailer|tracking)
+    | usercopy_abort | __check_(heap_object|object_size) | (__)?fortify_(panic|report)
+    | __kernel_unpoison_pages | object_err | slab_(err|bug|pad_check) | print_(trailer|tracking)
     | check_(object|bytes_and_report)
     """,
     re.VERBOSE,
@@ -259,6 +277,13 @@ PRIMITIVES: Final = re.compile(
     re.VERBOSE,
 )
 # Where a task that hangs sleeps; whoever made it wait is farther out.
-WAITS: Final = re.compile(
+_WAITS: Final = re.compile(
     r"io_schedule\w* | \w*wait\w* | \w*_lock\w* | \w*completion\w* | \w*msleep\w*", re.VERBOSE
 )
+# A page that was written to while it was free is found out by whoever is given it next.
+_ALLOCATION: Final = re.compile(
+    r"post_alloc_hook | prep_new_page | get_page_from_freelist | \w*alloc_pages\w*"
+    r" | (__)?get_free_pages\w* | \w*folio_alloc\w* | \w*alloc_folio\w*",
+    re.VERBOSE,
+)
+SKIPPED_BY_KIND: Final = {"hung_task": (_WAITS,), "page_poison": (_ALLOCATION,)}

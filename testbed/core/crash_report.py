@@ -14,8 +14,8 @@ from testbed.core.crash_patterns import (
     MACHINERY,
     NOISE,
     PRIMITIVES,
+    SKIPPED_BY_KIND,
     SYMBOL,
-    WAITS,
     Pattern,
 )
 from testbed.core.result import Crash
@@ -29,7 +29,7 @@ _MAX_SECTIONS: Final = 16
 _REPORT_LINES: Final = 400  # no report is longer, but for the tasks that an OOM lists
 _AWAITING_LINES: Final = 100  # as many may come between a headline and its trace
 # After the trace the memory checkers tell who allocated, who freed, and what is near.
-_TRAILING_LINES: Final = dict.fromkeys(("kasan", "kfence", "kmsan", "kcsan"), 60)
+_TRAILING_LINES: Final = dict.fromkeys(("kasan", "kfence", "kmsan", "kcsan", "page_poison"), 60)
 _FEW_TRAILING_LINES: Final = 5
 _LAST_LINE: Final = re.compile(r"---\[ end |={20,}$|Kernel Offset: |Rebooting in ")
 _CPU: Final = re.compile(r"(?:CPU: |NMI backtrace for cpu )(?P<cpu>\d+)")
@@ -40,6 +40,8 @@ _TRACE_START: Final = re.compile(
     r"Call Trace:|.* \(in kfence-#\d+\):$|Invalid \w+ at 0x\S+:$|BUG: KMSAN: "
     r"|.* to 0x[0-9a-f]+ of \d+ bytes by "
 )
+# A hex dump: of an object (mm/slub.c), of a page (mm/page_poison.c). A page's is 256 lines.
+_DUMP: Final = re.compile(r"(?:(?:Object|Redzone|Padding|Bytes b4)\s+)?[0-9a-f]{16}: [0-9a-f]{2} ")
 # Anything may be printed amid a trace; these lines only ever stand behind one.
 _TRACE_END: Final = re.compile(
     r" </TASK>|---\[ end |Modules linked in:|$"
@@ -60,8 +62,14 @@ class _Section:
 
     cpu: str | None
     frames: list[str] = field(default_factory=list)
+    guesses: list[str] = field(default_factory=list)
     is_in_trace: bool = False
     is_closed: bool = False
+
+    @property
+    def trace(self) -> list[str]:
+        """The frames; after a jump to where no code is, what the stack made the kernel guess."""
+        return self.frames or self.guesses
 
 
 class _Excerpt:
@@ -165,7 +173,7 @@ class CrashReport:
 
     def add(self, text: str, line: str) -> None:
         """Take a line that begins no report."""
-        self.lines += 1
+        self.lines += _DUMP.match(text) is None
         self._note(text)
         if not self.access and (match := _ACCESS.match(text)):
             self.access = f" {match['access']}"
@@ -206,12 +214,11 @@ class CrashReport:
         if _TRACE_START.match(text):
             section.is_in_trace = True
         elif match := _RIP.match(text):
-            _add_frame(section, match["function"])
+            _add_frame(section.frames, match["function"])
         elif not section.is_in_trace:
             return
         elif match := _FRAME.match(text):
-            if not match["guess"]:
-                _add_frame(section, match["function"])
+            _add_frame(section.guesses if match["guess"] else section.frames, match["function"])
         elif _TRACE_END.match(text):
             section.is_closed = True
 
@@ -240,29 +247,29 @@ class CrashReport:
     @property
     def _frames(self) -> tuple[str, ...]:
         """The trace that matters, without the reporting's own frames at its inner end."""
-        told = [section for section in self.sections if section.frames]
+        told = [section for section in self.sections if section.trace]
         stalled = [s for s in told if s.cpu is not None and s.cpu == self.stalled_cpu]
         running = [s for s in told if s.cpu is not None] if self.kind == "rcu_stall" else []
         chosen = next(iter([*stalled, *running, *told]), None)
         if chosen is None:
             return ()
-        frames = chosen.frames
+        frames = chosen.trace
         inner = next((i for i, f in enumerate(frames) if not MACHINERY.fullmatch(f)), len(frames))
         return tuple(frames[inner:])
 
     def _find_culprit(self, frames: tuple[str, ...]) -> str | None:
         named = _strip_suffix(self.groups.get("function") or "")
-        skipped = (PRIMITIVES, MACHINERY, *((WAITS,) if self.kind == "hung_task" else ()))
+        skipped = (PRIMITIVES, MACHINERY, *SKIPPED_BY_KIND.get(self.kind, ()))
         candidates = [name for name in (named, *frames) if name]
         telling = (c for c in candidates if not any(s.fullmatch(c) for s in skipped))
         return next(chain(telling, candidates), None)
 
 
-def _add_frame(section: _Section, symbol: str) -> None:
+def _add_frame(frames: list[str], symbol: str) -> None:
     name = _strip_suffix(symbol)
-    is_twin = bool(section.frames) and section.frames[-1] == name  # RIP, then the same frame
-    if len(section.frames) < MAX_FRAMES and not is_twin:
-        section.frames.append(name)
+    is_twin = bool(frames) and frames[-1] == name  # RIP, then the same frame
+    if len(frames) < MAX_FRAMES and not is_twin:
+        frames.append(name)
 
 
 def _strip_suffix(symbol: str) -> str:
