@@ -175,6 +175,13 @@ def test_host_and_kernels_are_told() -> None:
     assert "9b1f0c33d7a0f" not in text
 
 
+def test_a_deterministic_run_tells_its_seed() -> None:
+    run = clean_run()
+    assert "<dt>Mode</dt>" not in render(run)
+    seeded = render(replace(run, mode="deterministic", seed=7))
+    assert "<dt>Mode</dt><dd>deterministic, seed 7</dd>" in seeded
+
+
 def test_the_matrix_has_a_column_a_cell_and_a_row_a_test() -> None:
     run = wrong_node_run()
     text = render(run)
