@@ -6,6 +6,7 @@ import socket
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -104,7 +105,10 @@ def bench_vm() -> tuple[Row, ...]:
 
 
 def bench_parallel() -> tuple[Row, ...]:
-    """Measure the C tests of one cell with several workers; calculate what more cores would do."""
+    """Measure the C tests of one cell with several workers; calculate what more cores would do.
+
+    Beside it as many QEMUs boot at once without the testbed: what these cores have to give.
+    """
     with open_scratch() as folder:
         request = _make_request(folder)
         job = replace(_make_job(request, folder), tests=_SUITE, select="")
@@ -113,8 +117,14 @@ def bench_parallel() -> tuple[Row, ...]:
             n: tuple(_run_cell(replace(job, workers=n), folder) for _ in range(_PARALLEL_RUNS))
             for n in _WORKERS
         }
+        bare = {n: [_boot_bare(request, count=n) / n for _ in range(_BOOTS)] for n in _WORKERS}
     alone = min(runs[1], key=lambda run: run.seconds)
-    return (*_measured(runs), *_calculated(alone))
+    took = {n: [run.seconds for run in ran] for n, ran in runs.items()}
+    return (
+        *_throughputs("workers", "C tests of a cell, {} workers", took, speed_up=_SPEED_UP),
+        *_throughputs("bare", "boots of bare QEMU, {} at once", bare),
+        *_calculated(alone),
+    )
 
 
 def bench_deterministic() -> tuple[Row, ...]:
@@ -162,18 +172,21 @@ class _CellRun:
     metric: float
 
 
-def _measured(runs: Mapping[int, Sequence[_CellRun]]) -> Iterator[Row]:
+def _throughputs(
+    name: str, what: str, took: Mapping[int, Sequence[float]], *, speed_up: float | None = None
+) -> Iterator[Row]:
+    """Compare the seconds that the same work took, by how many did it, with those of one."""
     cores = os.cpu_count() or 1
-    alone = statistics.median(run.seconds for run in runs[1])
-    for n, ran in runs.items():
+    alone = statistics.median(took[1])
+    for n, seconds in took.items():
         yield Row(
-            name=f"workers-{n}",
-            what=f"C tests of a cell, {n} workers: throughput",
-            samples=tuple(alone / run.seconds for run in ran),
-            versus="one worker",
+            name=f"{name}-{n}",
+            what=f"{what.format(n)}: throughput",
+            samples=tuple(alone / each for each in seconds),
+            versus="one",
             reference=(1.0,),
             unit="x",
-            ratio_limit=_SPEED_UP * n if 1 < n <= cores else None,
+            ratio_limit=speed_up * n if speed_up and 1 < n <= cores else None,
             is_floor=True,
         )
 
@@ -255,10 +268,27 @@ def _use_restored(
     return restored, first, run, connect, ssh
 
 
-def _boot_bare(request: BootRequest) -> float:
-    """Start QEMU with the arguments that the testbed would use, and wait for the guest's word."""
+def _boot_bare(request: BootRequest, *, count: int = 1) -> float:
+    """Boot ``count`` guests at once without the testbed; return seconds until all said their word.
+
+    QEMU gets the arguments that the testbed would use.
+    """
+    began = time.monotonic()
+    with ExitStack() as guests:
+        for port in [_start_bare(request, guests) for _ in range(count)]:
+            said = b""
+            while READY not in said:
+                chunk = port.recv(1 << 12)
+                require(bool(chunk), "bare QEMU ended")
+                said += chunk
+        return time.monotonic() - began
+
+
+def _start_bare(request: BootRequest, guests: ExitStack) -> socket.socket:
+    """Start a guest that ends with ``guests``; return the socket that it speaks through."""
     port, port_theirs = socket.socketpair()
-    with port, port_theirs, Path(os.devnull).open("r+b") as null:
+    guests.enter_context(port)
+    with port_theirs, Path(os.devnull).open("r+b") as null:
         argv = build_argv(
             Machine(
                 topology=request.topology,
@@ -271,17 +301,9 @@ def _boot_bare(request: BootRequest) -> float:
             )
         )
         bare = [re.sub(r"^socket,id=(console|qmp),fd=\d+$", r"null,id=\1", word) for word in argv]
-        began = time.monotonic()
         process = proc.start(bare, pass_fds=(port_theirs.fileno(),))
-        port_theirs.close()
-        said = b""
-        while READY not in said:
-            chunk = port.recv(1 << 12)
-            require(bool(chunk), "bare QEMU ended")
-            said += chunk
-        seconds = time.monotonic() - began
-        proc.end(process, grace_s=0.0)
-    return seconds
+    guests.callback(proc.end, process, grace_s=0.0)
+    return port
 
 
 def _run_cell(job: CellJob, folder: Path) -> _CellRun:
