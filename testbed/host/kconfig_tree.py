@@ -1,50 +1,18 @@
 """Why an option did not land, by the Kconfig files of the tree itself."""
 
 import difflib
-import io
-import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import kconfiglib
 
 from testbed.core.kconfig import NOT_SET, Unmet, Version
+from testbed.errors import KconfigError
+from testbed.host.kconfig_load import Expr, Kconfig, load_kconfig
 
 _MAX_NAMES: Final = 3
 _TRISTATE: Final = ("n", "m", "y")
-
-# What Kconfig files ask the environment and the compiler for (scripts/Kconfig.include, 6.12).
-_TOOLS: Final = {
-    "CC": "gcc",
-    "LD": "ld",
-    "AR": "ar",
-    "NM": "nm",
-    "OBJCOPY": "objcopy",
-    "HOSTCC": "gcc",
-    "HOSTCXX": "g++",
-    "RUSTC": "rustc",
-    "BINDGEN": "bindgen",
-    "PAHOLE": "pahole",
-    "CC_VERSION_TEXT": "gcc",
-    "ARCH": "x86",
-    "SRCARCH": "x86",
-}
-
-
-class _Kconfig(kconfiglib.Kconfig):  # type: ignore[misc]
-    """kconfiglib for today's trees: 14.1.0 knows ``option modules``, not ``modules`` (5.15)."""
-
-    def _open(self, filename: str, mode: str) -> Any:  # noqa: ANN401 - kconfiglib has no types
-        file = super()._open(filename, mode)
-        if "r" not in mode or not Path(filename).name.startswith("Kconfig"):
-            return file
-        with file:
-            lines = file.read().split("\n")
-        return io.StringIO(
-            "\n".join("\toption modules" if line.strip() == "modules" else line for line in lines)
-        )
 
 
 def explain_unmet(
@@ -55,34 +23,11 @@ def explain_unmet(
     ``config`` is the ``.config`` that they did not land in. Takes about 2 s on a kernel.
     """
     try:
-        kconfig = _load(src, config, version)
-    except (kconfiglib.KconfigError, OSError, RecursionError) as err:
-        reason = str(err).strip().splitlines()[0]
-        return tuple(
-            f"{_describe(item)} (why is not known: the tree's Kconfig cannot be read: {reason})"
-            for item in unmet
-        )
+        kconfig = load_kconfig(src, version=version)
+    except KconfigError as err:
+        return tuple(f"{_describe(item)} (why is not known: {err})" for item in unmet)
+    kconfig.load_config(str(config))
     return tuple(f"{_describe(item)}: {_explain(kconfig, item)}" for item in unmet)
-
-
-def _load(src: Path, config: Path, version: Version) -> _Kconfig:
-    release = ".".join(str(part) for part in version)
-    with _environment({**_TOOLS, "srctree": str(src), "KERNELVERSION": f"{release}.0"}):
-        kconfig = _Kconfig(warn=False)
-        kconfig.load_config(str(config))
-    return kconfig
-
-
-@contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
-    """Have ``values`` in the environment, which is where kconfiglib looks."""
-    before = dict(os.environ)
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _describe(item: Unmet) -> str:
@@ -91,7 +36,7 @@ def _describe(item: Unmet) -> str:
     return f"{wanted} did not land ({got})"
 
 
-def _explain(kconfig: _Kconfig, item: Unmet) -> str:
+def _explain(kconfig: Kconfig, item: Unmet) -> str:
     symbol = kconfig.syms.get(item.option)
     if symbol is None or not symbol.nodes:
         near = difflib.get_close_matches(item.option, _names(kconfig), n=_MAX_NAMES, cutoff=0.8)
@@ -104,7 +49,7 @@ def _explain(kconfig: _Kconfig, item: Unmet) -> str:
     return _explain_off(symbol, item.wanted)
 
 
-def _explain_off(symbol: Any, wanted: str) -> str:  # noqa: ANN401 - kconfiglib has no types
+def _explain_off(symbol: kconfiglib.Symbol, wanted: str) -> str:
     unmet = _find_false(symbol.direct_dep)
     if unmet:
         return f"needs {_join(unmet)}"
@@ -123,7 +68,7 @@ def _explain_off(symbol: Any, wanted: str) -> str:  # noqa: ANN401 - kconfiglib 
     return "the tree's Kconfig says no reason"
 
 
-def _explain_forced(symbol: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
+def _explain_forced(symbol: kconfiglib.Symbol) -> str:
     if symbol.choice is not None and symbol.choice.selection is symbol:
         return "it is what its choice falls back to: ask for another one of the choice"
     selectors = [item for item in _selectors(symbol) if kconfiglib.expr_value(item)]
@@ -135,7 +80,7 @@ def _explain_forced(symbol: Any) -> str:  # noqa: ANN401 - kconfiglib has no typ
     return "it cannot be turned off: the tree sets it by itself"
 
 
-def _explain_value(symbol: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
+def _explain_value(symbol: kconfiglib.Symbol) -> str:
     unmet = _find_false(symbol.direct_dep)
     if unmet:
         return f"needs {_join(unmet)}"
@@ -147,7 +92,7 @@ def _explain_value(symbol: Any) -> str:  # noqa: ANN401 - kconfiglib has no type
     return f"its range is {ranges[0]}" if ranges else "the tree sets it by itself"
 
 
-def _find_false(expr: Any) -> list[Any]:  # noqa: ANN401 - kconfiglib has no types
+def _find_false(expr: Expr) -> list[Expr]:
     """Return those parts of a conjunction that are off; for a choice, what keeps it shut."""
     found = []
     for part in kconfiglib.split_expr(expr, kconfiglib.AND):
@@ -157,18 +102,18 @@ def _find_false(expr: Any) -> list[Any]:  # noqa: ANN401 - kconfiglib has no typ
     return found
 
 
-def _selectors(symbol: Any) -> list[Any]:  # noqa: ANN401 - kconfiglib has no types
+def _selectors(symbol: kconfiglib.Symbol) -> list[Expr]:
     parts = kconfiglib.split_expr(symbol.rev_dep, kconfiglib.OR)
     return [part for part in parts if part is not symbol.kconfig.n]
 
 
-def _describe_selectors(symbol: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
+def _describe_selectors(symbol: kconfiglib.Symbol) -> str:
     """Return what would have to be on for something to select ``symbol``."""
     ways = [" and ".join(map(_show_value, _find_false(way) or [way])) for way in _selectors(symbol)]
     return f"selected by {_join_some(ways, word='or')}" if ways else ""
 
 
-def _join(exprs: Sequence[Any]) -> str:
+def _join(exprs: Sequence[Expr]) -> str:
     return _join_some([_show(expr) for expr in exprs], word="and")
 
 
@@ -177,7 +122,7 @@ def _join_some(texts: Sequence[str], *, word: str) -> str:
     return f" {word} ".join([*texts[:_MAX_NAMES], *more])
 
 
-def _show(expr: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
+def _show(expr: Expr) -> str:
     """Return the expression, its value, and for a symbol nobody can set what selects it."""
     shown = _show_value(expr)
     if isinstance(expr, kconfiglib.Symbol) and expr.nodes and not any(n.prompt for n in expr.nodes):
@@ -186,7 +131,7 @@ def _show(expr: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
     return shown
 
 
-def _show_value(expr: Any) -> str:  # noqa: ANN401 - kconfiglib has no types
+def _show_value(expr: Expr) -> str:
     text = kconfiglib.expr_str(expr)
     value = _TRISTATE[kconfiglib.expr_value(expr)]
     return f"({text}) [={value}]" if " " in text else f"{text} [={value}]"
@@ -196,5 +141,5 @@ def _rank(value: str) -> int:
     return _TRISTATE.index(value) if value in _TRISTATE else 0
 
 
-def _names(kconfig: _Kconfig) -> Iterable[str]:
+def _names(kconfig: Kconfig) -> Iterable[str]:
     return [symbol.name for symbol in kconfig.unique_defined_syms]

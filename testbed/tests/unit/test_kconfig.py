@@ -150,9 +150,10 @@ def test_the_projects_fragments_are_sound_and_agree() -> None:
     fragments = [
         (path.stem, path.read_text()) for path in sorted((data_dir() / "kconfigs").glob("*.config"))
     ]
+    additive = [one for one in fragments if not one[0].startswith("no-") and one[0] != "32bit"]
 
     for version in ((6, 1), (6, 12)):
-        merged = merge_fragments(fragments, version=version)
+        merged = merge_fragments(additive, version=version)
         assert merged.conflicts == ()
         assert {"NUMA", "MEMORY_HOTREMOVE", "CPUSETS"} <= {o.name for o in merged.options}
     for name, text in fragments:
