@@ -101,7 +101,6 @@ class Snapshots:
         with self._store.lock(KIND, self.key):
             folder = self._store.find(KIND, self.key)
             if folder is not None:
-                _date(folder)
                 state = self._load(folder)
                 if state is not None:
                     return state
@@ -220,7 +219,7 @@ def _digest_once(path: Path) -> str:
 
 
 def _date(folder: Path) -> None:
-    """Note that a state is used: those that were used last are kept."""
+    """Note that a state is still used, for a run that takes hours with it."""
     with contextlib.suppress(FileNotFoundError):
         os.utime(folder)
 

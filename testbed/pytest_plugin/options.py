@@ -91,7 +91,10 @@ def make_cell(config: pytest.Config) -> Cell:
     def note(line: str) -> None:
         sink.emit(Noted(line=line))
 
-    return Cell(config=cell_config, sink=sink, store=Store(cache_dir(), say=note), say=note)
+    store = Store(cache_dir(), say=note)
+    for path in (cell_config.kernel, cell_config.image.folder):
+        store.hold(path)
+    return Cell(config=cell_config, sink=sink, store=store, say=note)
 
 
 def _read_mode(config: pytest.Config) -> Mode:

@@ -1,13 +1,22 @@
 import errno
+import fcntl
 import multiprocessing
 import os
+import shutil
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from testbed.errors import InfraError
+from testbed.host.held import hold_folder
 from testbed.host.store import Store, discard, explain_disk_error, write_atomically
+
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import Synchronized  # no generic class when it runs
+
+SPAWN = multiprocessing.get_context("spawn")
 
 
 @pytest.fixture
@@ -105,6 +114,275 @@ def test_a_lock_that_is_held_is_waited_for_with_one_line(store: Store, said: lis
     assert holder.exitcode == 0
 
 
+def make_entry(store: Store, kind: str, key: str) -> Path:
+    """Make an entry that nobody uses."""
+    maker = Store(store.root, say=print)
+    with maker.create(kind, key) as fresh:
+        (fresh / "one").write_text(key)
+        (fresh / "two").write_text(key)
+    return store.root / kind / key
+
+
+def use_entry(root: Path, key: str, ready: Event) -> None:
+    store = Store(root, say=print)
+    assert store.find("kernels", key) is not None
+    ready.set()
+    multiprocessing.Event().wait()
+
+
+def test_an_entry_that_a_run_uses_stays_until_that_run_is_dead(store: Store) -> None:
+    make_entry(store, "kernels", "k")
+    ready = SPAWN.Event()
+    run = SPAWN.Process(target=use_entry, args=(store.root, "k", ready))
+    run.start()
+    assert ready.wait(60)
+
+    assert store.is_used("kernels", "k")
+    assert not store.evict("kernels", "k")
+    assert store.remove("kernels") == ("k",)
+
+    run.kill()
+    run.join()
+    assert not store.is_used("kernels", "k")
+    assert store.evict("kernels", "k")
+    assert list((store.root / "kernels").iterdir()) == []
+
+
+def test_whoever_made_an_entry_uses_it(store: Store) -> None:
+    with store.create("kernels", "k") as fresh:
+        (fresh / "bzImage").write_text("x")
+
+    assert not Store(store.root, say=print).evict("kernels", "k")
+
+
+def test_who_came_second_with_an_entry_uses_that_of_the_first(store: Store) -> None:
+    second = Store(store.root, say=print)
+    with second.create("kernels", "k"):
+        make_entry(store, "kernels", "k")
+
+    assert not store.evict("kernels", "k")
+    second.release()
+    assert store.evict("kernels", "k")
+
+
+def test_the_end_of_a_store_gives_its_entries_free(store: Store) -> None:
+    make_entry(store, "kernels", "k")
+    run = Store(store.root, say=print)
+    assert run.find("kernels", "k") is not None
+    assert store.is_used("kernels", "k")
+
+    del run
+
+    assert not store.is_used("kernels", "k")
+
+
+def test_an_entry_that_was_made_again_is_the_one_that_is_used(store: Store) -> None:
+    entry = make_entry(store, "states", "s")
+    run = Store(store.root, say=print)
+    run.find("states", "s")
+    discard(entry)
+    make_entry(store, "states", "s")
+    assert not store.is_used("states", "s")
+
+    run.find("states", "s")
+
+    assert store.is_used("states", "s")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_used"),
+    [
+        ("kernels/k/bzImage", True),
+        ("kernels/k", True),
+        ("kernels", False),
+        ("", False),
+        ("../elsewhere/kernels/k", False),
+        ("facts/k", False),
+    ],
+)
+def test_a_path_that_was_handed_on_is_held_where_it_lies_in_an_entry(
+    store: Store, *, path: str, is_used: bool
+) -> None:
+    make_entry(store, "kernels", "k")
+    run = Store(store.root, say=print)
+
+    run.hold(store.root / path)
+    run.hold(Path("/boot/vmlinuz"))
+
+    assert store.is_used("kernels", "k") is is_used
+
+
+def test_finding_an_entry_dates_it(store: Store) -> None:
+    entry = make_entry(store, "kernels", "k")
+    os.utime(entry, ns=(1, 1))
+    before_ns = entry.parent.stat().st_mtime_ns
+
+    store.find("kernels", "k")
+
+    assert entry.stat().st_mtime_ns >= before_ns
+    assert sorted(path.name for path in entry.iterdir()) == ["one", "two"]
+
+
+def test_an_entry_that_was_used_since_somebody_looked_stays(store: Store) -> None:
+    entry = make_entry(store, "kernels", "k")
+    used_ns = entry.stat().st_mtime_ns
+    os.utime(entry, ns=(used_ns + 1, used_ns + 1))
+
+    assert not store.evict("kernels", "k", used_ns=used_ns)
+    assert store.evict("kernels", "k", used_ns=used_ns + 1)
+    assert store.evict("kernels", "k", used_ns=used_ns)  # it is gone
+
+
+def test_a_folder_that_is_built_in_stays(store: Store) -> None:
+    run = Store(store.root, say=print)
+    with run.lock("work", "w"):
+        folder = run.folder("work", "w")
+        assert not store.evict("work", "w")
+    with hold_folder(folder, say=print):  # what a killed run leaves running holds no other lock
+        assert store.is_used("work", "w")
+        assert not store.evict("work", "w")
+
+    assert store.evict("work", "w")
+    assert not folder.exists()
+
+
+def test_what_is_no_folder_is_no_entry(store: Store, tmp_path: Path) -> None:
+    make_entry(store, "kernels", "k")
+    (tmp_path / "mine").mkdir()
+    (store.root / "kernels/link").symlink_to(tmp_path / "mine")
+    (store.root / "kernels/note").write_text("")
+
+    assert store.find("kernels", "note") is None
+    assert store.remove("kernels") == ()
+
+    assert list((store.root / "kernels").iterdir()) == []
+    assert (tmp_path / "mine").is_dir()
+
+
+def test_the_newest_are_kept_and_those_in_use(store: Store) -> None:
+    for age, key in enumerate("abcde"):
+        os.utime(make_entry(store, "states", key), ns=(age, age))
+    run = Store(store.root, say=print)
+    run.hold(store.root / "states/b")
+    os.utime(store.root / "states/b", ns=(1, 1))
+
+    store.keep_newest("states", 2)
+
+    assert [key for _, key in store.list_keys("states")] == ["b", "d", "e"]
+
+
+def remove_half(root: Path, ready: Event, go_on: Event) -> None:
+    remove = shutil.rmtree
+
+    def pause(path: Path, *, ignore_errors: bool) -> None:
+        (path / "one").unlink()
+        ready.set()
+        go_on.wait()
+        remove(path, ignore_errors=ignore_errors)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shutil, "rmtree", pause)
+        assert Store(root, say=print).evict("kernels", "k")
+
+
+def test_what_a_killed_cleaner_left_is_no_entry_and_the_next_sweep_takes_it(store: Store) -> None:
+    make_entry(store, "kernels", "k")
+    ready, go_on = SPAWN.Event(), SPAWN.Event()
+    cleaner = SPAWN.Process(target=remove_half, args=(store.root, ready, go_on))
+    cleaner.start()
+    assert ready.wait(60)
+    cleaner.kill()
+    cleaner.join()
+
+    assert store.find("kernels", "k") is None
+    (left,) = (store.root / "kernels").iterdir()
+    assert [path.name for path in left.iterdir()] == ["two"]
+    make_entry(store, "kernels", "other")
+    assert [path.name for path in (store.root / "kernels").iterdir()] == ["other"]
+
+
+def test_a_run_that_starts_while_an_entry_goes_makes_it_again(store: Store) -> None:
+    make_entry(store, "kernels", "k")
+    ready, go_on = SPAWN.Event(), SPAWN.Event()
+    cleaner = SPAWN.Process(target=remove_half, args=(store.root, ready, go_on))
+    cleaner.start()
+    assert ready.wait(60)
+
+    assert store.find("kernels", "k") is None
+    entry = make_entry(store, "kernels", "k")
+    assert store.find("kernels", "k") == entry
+    go_on.set()
+    cleaner.join(60)
+
+    assert cleaner.exitcode == 0
+    assert [path.name for path in (store.root / "kernels").iterdir()] == ["k"]
+    assert (entry / "one").read_text() == "k"
+
+
+TIMES_MADE = 10
+
+
+def evict_always(root: Path) -> None:
+    store = Store(root, say=print)
+    while not (root / "stop").exists():
+        store.evict("kernels", "k")
+
+
+def find_or_make(root: Path, made: "Synchronized[int]") -> None:
+    """Use an entry again and again, as runs do: it must be there, whole, as long as it is used."""
+    while made.value < TIMES_MADE:
+        store = Store(root, say=print)
+        if store.find("kernels", "k") is None:
+            with store.create("kernels", "k") as fresh:
+                (fresh / "one").write_text("k")
+                (fresh / "two").write_text("k")
+            with made:
+                made.value += 1
+        for _ in range(3):
+            assert (root / "kernels/k/one").read_text() == "k"
+            assert (root / "kernels/k/two").read_text() == "k"
+
+
+def test_runs_and_a_cleaner_never_get_into_each_others_way(store: Store) -> None:
+    store.root.mkdir()
+    made = SPAWN.Value("i", 0)
+    runs = [SPAWN.Process(target=find_or_make, args=(store.root, made)) for _ in range(2)]
+    cleaner = SPAWN.Process(target=evict_always, args=(store.root,))
+    for process in (cleaner, *runs):
+        process.start()
+    for run in runs:
+        run.join(120)
+    (store.root / "stop").touch()
+    cleaner.join(60)
+
+    assert [process.exitcode for process in (cleaner, *runs)] == [0, 0, 0]
+
+
+def test_a_cache_that_cannot_be_written_is_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = make_entry(store, "kernels", "k")
+
+    def refuse(_path: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "utime", refuse)
+    assert store.find("kernels", "k") == entry
+
+
+def test_an_entry_that_cannot_be_locked_for_want_of_rights_is_one_clear_message(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_entry(store, "kernels", "k")
+
+    def refuse(_fd: int, _operation: int) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(InfraError, match="Permission denied"):
+        store.find("kernels", "k")
+
+
 def test_a_free_lock_says_nothing(store: Store, said: list[str]) -> None:
     with store.lock("work", "k"), store.lock("work", "other"):
         pass
@@ -135,8 +413,11 @@ def test_usage_and_removal_by_kind(store: Store) -> None:
     assert usage["kernels"].entries == 2
     assert usage["kernels"].size_mib == pytest.approx(6, abs=0.1)
 
-    store.remove("kernels")
-    store.remove("work")
+    cleaner = Store(store.root, say=print)
+    assert cleaner.remove("kernels") == ("a", "b")  # whoever made them uses them
+    store.release()
+    assert cleaner.remove("kernels") == ()
+    assert cleaner.remove("work") == ()
     assert store.find("kernels", "a") is None
     assert store.read_fact("f") == {}
     assert (store.root / "facts/f.json").exists()
