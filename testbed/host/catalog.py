@@ -5,11 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from testbed.core.message_id import parse_message_id
 from testbed.core.plan import Catalog, Plan, check_each, check_names, parse_plan
+from testbed.core.series import Series
 from testbed.core.topology import Topology, parse_topology
 from testbed.errors import UserError
 from testbed.host.project import data_dir
-from testbed.host.series_dir import load_series
+from testbed.host.series_dir import is_series_folder, load_series
 
 _NO_SUITES: Final = frozenset({"lib", "tools", "topologies"})
 
@@ -43,12 +45,30 @@ def read_text(path: Path) -> str:
 
 
 def load_plan(path: Path) -> Plan:
-    """Read a plan and check the names in it, but for series given as folders of the user's own."""
+    """Read a plan and check the names in it, but for series of the user's own or from the web."""
     plan = parse_plan(read_text(path), filename=str(path))
     catalog = list_catalog()
-    own = tuple(name for name in plan.series if (Path(name) / "series").is_file())
+    own = tuple(name for name in plan.series if _is_elsewhere(name))
     check_names(plan, replace(catalog, series=(*catalog.series, *own)), filename=str(path))
     return plan
+
+
+def _is_elsewhere(name: str) -> bool:
+    """Tell whether a series is none of the project's, but a folder, a file or a mail's id."""
+    path = Path(name)
+    return path.is_file() or is_series_folder(path) or parse_message_id(name) is not None
+
+
+def check_wishes(series: Series) -> None:
+    """Raise :class:`PlanError` for a name in a series.yaml that nothing here has."""
+    known, meta = list_catalog(), series.meta
+    for key, names, allowed in (
+        ("kconfig", meta.kconfig, known.kconfigs),
+        ("topologies", meta.topologies, known.topologies),
+        ("tests", meta.tests, known.tests),
+        ("guards", meta.guards, known.tests),
+    ):
+        check_each(names, allowed, key=key, filename=f"{series.name}/series.yaml")
 
 
 def load_topology(name: str) -> Topology:
@@ -64,10 +84,14 @@ def load_topology(name: str) -> Topology:
 def find_series(name: str) -> Path:
     """Return the folder of a series: a path, or a name relative to the project."""
     for folder in (Path(name), data_dir() / name, data_dir() / "patches" / name):
-        if (folder / "series").is_file():
+        if is_series_folder(folder):
             return folder
     known = ", ".join(list_catalog().series) or "none"
-    raise UserError(f"{name!r} is no series: no file {name}/series; those that come along: {known}")
+    raise UserError(
+        f"{name!r} is no series. Give a folder with a `series` file or with *.patch files, a file "
+        "(.patch, .diff, .eml, .mbox, .mbox.gz), a message id (x@y), a mail's address on "
+        f"lore.kernel.org, or one that comes along: {known}"
+    )
 
 
 def load_fragments(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -5,11 +5,16 @@ import pytest
 from testbed.core.series import (
     Hunk,
     Mismatch,
+    Patch,
+    Series,
+    SeriesMeta,
     find_hunk,
     find_mismatch,
+    list_patches,
     parse_patch,
     parse_series_file,
     parse_series_meta,
+    take_patches,
 )
 from testbed.errors import PlanError, SeriesError
 from testbed.host.series_dir import load_series
@@ -47,12 +52,30 @@ It changes this:
 {DIFF}-- \n2.39.5
 
 """
+NEW_FILE = """\
+diff --git a/mm/new b/mm/new
+new file mode {mode}
+--- /dev/null
++++ b/mm/new
+@@ -0,0 +1 @@
++/etc/passwd
+\\ No newline at end of file
+"""
+MODE_ONLY = "diff --git a/mm/run.sh b/mm/run.sh\nold mode 100644\nnew mode 100755\n"
+RENAME = """\
+diff --git a/mm/a.c b/mm/b.c
+similarity index 100%
+rename from mm/a.c
+rename to mm/b.c
+"""
 
 
 def test_a_mail_of_git_is_read() -> None:
     patch = parse_patch(MAIL, filename="0001.patch")
 
     assert patch.subject == "mm: a subject that is so long that it is folded, grüße"
+    assert patch.author == "Jörg <j@example.org>"
+    assert patch.header == MAIL.partition("diff --git")[0]
     assert patch.touched == ("mm/migrate.c",)
     (change,) = patch.changes
     assert change.hunks == (
@@ -117,6 +140,67 @@ def test_made_removed_and_renamed_files_are_known() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        (MODE_ONLY, "mm/run.sh", "mm/run.sh"),
+        ("diff --git a/e b/e\nnew file mode 100644\nindex 0000000..e69de29\n", None, "e"),
+        ("diff --git a/e b/e\ndeleted file mode 100644\nindex e69de29..0000000\n", "e", None),
+        (RENAME, "mm/a.c", "mm/b.c"),
+    ],
+)
+def test_a_change_without_hunks_is_known(text: str, old: str | None, new: str | None) -> None:
+    text = f"Subject: mm: x\n\nWhy.\n---\n 1 file\n\n{text}-- \n2.39.5\n\n"
+
+    (change,) = parse_patch(text, filename="p").changes
+
+    assert (change.old, change.new, change.hunks) == (old, new, ())
+
+
+def test_a_rename_with_changes_has_both_names_and_its_hunks() -> None:
+    moved = DIFF.replace("b/mm/migrate.c", "b/mm/moved.c").replace(
+        "index 0ca",
+        "similarity index 90%\nrename from mm/migrate.c\nrename to mm/moved.c\nindex 0ca",
+    )
+
+    patch = parse_patch(moved, filename="p")
+
+    (change,) = patch.changes
+    assert (change.old, change.new, len(change.hunks)) == ("mm/migrate.c", "mm/moved.c", 2)
+    assert not change.is_copy
+    assert patch.touched == ("mm/migrate.c", "mm/moved.c")
+
+
+def test_a_copy_leaves_its_source_untouched() -> None:
+    copy = parse_patch(RENAME.replace("rename", "copy"), filename="p")
+
+    assert copy.changes[0].is_copy
+    assert copy.changes[0].old == "mm/a.c"
+    assert copy.touched == ("mm/b.c",)
+    assert copy.patch_id != parse_patch(RENAME, filename="p").patch_id
+
+
+def test_a_file_may_be_named_with_blanks() -> None:
+    text = RENAME.replace("mm/a.c", "mm/a b.c")
+
+    assert parse_patch(text, filename="p").touched == ("mm/a b.c", "mm/b.c")
+
+
+def test_a_line_of_a_file_that_looks_like_a_header_of_git_is_content() -> None:
+    text = DIFF.replace("+y\n", "+Binary files a/x and b/x differ\n")
+
+    assert parse_patch(text, filename="p").touched == ("mm/migrate.c",)
+
+
+def test_lines_that_end_in_crlf_here_and_there_are_kept() -> None:
+    text = DIFF.replace("-b\n+B\n", "-b\r\n+B\r\n")
+
+    patch = parse_patch(text, filename="p")
+
+    assert patch.text == text
+    assert patch.changes[0].hunks[0].source == ("a", "b\r", "c")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "bad.patch: holds no diff"),
@@ -139,6 +223,33 @@ def test_made_removed_and_renamed_files_are_known() -> None:
         (
             DIFF.replace("index 0ca4fb6..562c6ed 100644", "index 0ca4fb6..562c6ed 160000"),
             "bad.patch: mm/migrate.c: a submodule",
+        ),
+        (NEW_FILE.format(mode="160000"), "bad.patch: mm/new: a submodule"),
+        (NEW_FILE.format(mode="120000"), "bad.patch: mm/new: a symlink; .* --tree"),
+        # git takes blanks after a mode; unidiff sees no mode there
+        (NEW_FILE.format(mode="120000 "), "bad.patch: mm/new: a symlink"),
+        (NEW_FILE.format(mode="104755"), "bad.patch: mm/new: its mode 104755"),
+        (MODE_ONLY.replace("100755", "120000"), "bad.patch: mm/run.sh: a symlink"),
+        (
+            MODE_ONLY + "diff --git a/mm/x.bin b/mm/x.bin\nGIT binary patch\nliteral 1\n",
+            "bad.patch: mm/x.bin: a binary diff",
+        ),
+        (DIFF.replace("mm/migrate.c", ".GIT/config"), "would write outside the kernel tree"),
+        (DIFF.replace("mm/migrate.c", "mm/.git/hooks/x"), "would write outside the kernel tree"),
+        (DIFF.replace("mm/migrate.c", "mm//x.c"), r"write the path as git does, a/mm/x\.c"),
+        (DIFF.replace("mm/migrate.c", "mm/./x.c"), r"write the path as git does, a/mm/x\.c"),
+        (DIFF.replace("mm/migrate.c", "mm/\x1b[2Jx.c"), "a/mm/x.c: .* quoted characters"),
+        (
+            DIFF.replace("a/mm/migrate.c", '"a/mm/\\303\\251.c"'),
+            "a file name with quoted characters is not supported",
+        ),
+        (
+            RENAME.replace("rename to mm/b.c", "rename to ../../etc/b.c"),
+            "bad.patch: a/mm/a.c b/mm/b.c: renames mm/a.c to ../../etc/b.c instead",
+        ),
+        (
+            RENAME.replace("rename from mm/a.c", "rename from .git/config"),
+            "renames .git/config to mm/b.c instead; nothing was applied",
         ),
         (DIFF.replace("\n", "\r\n"), "bad.patch: has CRLF line ends throughout"),
     ],
@@ -187,13 +298,16 @@ def test_a_series_file_that_will_not_do_is_refused(text: str, message: str) -> N
 def test_the_meta_is_read() -> None:
     text = (
         "title: Say why\nwhy: |\n  Because.\nbase: ['6.12']\nkconfig: [trace]\n"
-        "provides: [why]\ntests: [series/why]\n"
+        "provides: [why]\ntests: [series/why]\noptions: [MIGRATE_WHY=y]\n"
+        "topologies: [two-nodes]\nguards: [migrate]\n"
     )
 
     meta = parse_series_meta(text, filename="series.yaml")
 
     assert (meta.title, meta.why, meta.base) == ("Say why", "Because.\n", ("6.12",))
     assert (meta.kconfig, meta.provides, meta.tests) == (("trace",), ("why",), ("series/why",))
+    assert meta.options == ("MIGRATE_WHY=y",)
+    assert (meta.topologies, meta.guards) == (("two-nodes",), ("migrate",))
 
 
 @pytest.mark.parametrize(
@@ -267,3 +381,37 @@ def test_a_patch_that_is_listed_and_missing_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(SeriesError, match=r"1\.patch: cannot be read: No such file or directory"):
         load_series(tmp_path)
+
+
+def _make_series(name: str, count: int) -> Series:
+    patches: tuple[Patch, ...] = tuple(
+        parse_patch(DIFF, filename=f"{name}{number}") for number in range(count)
+    )
+    return Series(name=name, patches=patches, meta=SeriesMeta(title=name, why="", base=()))
+
+
+@pytest.mark.parametrize(
+    ("count", "taken"),
+    [
+        (0, []),
+        (1, [("a", ["a0"])]),
+        (2, [("a", ["a0", "a1"])]),
+        (3, [("a", ["a0", "a1"]), ("c", ["c0"])]),
+        (4, [("a", ["a0", "a1"]), ("c", ["c0", "c1"])]),
+    ],
+)
+def test_the_first_patches_of_a_stack_are_taken(
+    count: int, taken: list[tuple[str, list[str]]]
+) -> None:
+    stack = (_make_series("a", 2), _make_series("b", 0), _make_series("c", 2))
+
+    found = take_patches(stack, count)
+
+    assert [(one.name, [patch.filename for patch in one.patches]) for one in found] == taken
+    assert list_patches(found) == list_patches(stack)[:count]
+
+
+@pytest.mark.parametrize("count", [-1, 3])
+def test_no_more_patches_are_taken_than_there_are(count: int) -> None:
+    with pytest.raises(ValueError, match=f"{count} of 2 patches"):
+        take_patches((_make_series("a", 2),), count)
