@@ -11,6 +11,10 @@ _LEADING_ASTRAY: Final = (
     "GIT_CONFIG_PARAMETERS",
     "GIT_CONFIG_COUNT",
     "GIT_LITERAL_PATHSPECS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_TRACE",
 )
 
 GIT: Final = (
@@ -20,6 +24,9 @@ GIT: Final = (
     "GIT_CONFIG_GLOBAL=/dev/null",
     "GIT_CONFIG_NOSYSTEM=1",
     "GIT_OPTIONAL_LOCKS=0",
+    # Reading must not fetch into a partial clone of the user's.
+    "GIT_NO_LAZY_FETCH=1",
+    "GIT_ALLOW_PROTOCOL=none",
     "XDG_CONFIG_HOME=/nonexistent",
     "git",
     "-c",

@@ -25,9 +25,9 @@ _IMAGE_DEPTH: Final = 3  # arch/x86/boot/
 class BuildRequest:
     """What to build.
 
-    ``source`` is ``debian:X.Y``; a ``tree`` of the user's takes its place. ``fragments`` are
-    (name, text), laid on top of each other; ``series`` are stacked in their order; ``jobs`` are
-    make's.
+    ``source`` is ``debian:X.Y``; a ``tree`` of the user's takes its place, or with ``commit`` that
+    revision of the git repository ``tree``. ``fragments`` are (name, text), laid on top of each
+    other; ``series`` are stacked in their order; ``jobs`` are make's.
     """
 
     source: str
@@ -35,6 +35,7 @@ class BuildRequest:
     jobs: int
     series: tuple[Series, ...] = ()
     tree: Path | None = None
+    commit: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Kernel(Identity):
     ``build_seconds`` and ``phases`` tell of the build that made it, as does ``log``;
     ``compiled_files`` of this request: 0 where ``is_cached``. ``harness_dir`` has the kselftest
     headers of its source, ``vmlinux`` the symbols for a debugger, and the debug info if it has any.
+    One that was built elsewhere has no ``log``, no ``vmlinux``, and maybe no ``config``.
     """
 
     image: Path

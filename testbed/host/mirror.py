@@ -4,19 +4,24 @@ The tree itself is never written. What counts is what git would track or not ign
 content is hashed once and again when its stat changes (size, times, inode: as git's own index
 tells a changed file, with ctime on top, which no program can set back), so that the id of a tree
 is the id of its content: a branch that is switched there and back is the same source.
+
+The copy follows a folder, or the commits of a repository (:mod:`testbed.host.commit_tree`).
 """
 
+import contextlib
 import hashlib
 import json
 import os
+import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from testbed.errors import CommandError, UserError
 from testbed.host.git import GIT
@@ -58,6 +63,10 @@ class Scan:
     kconfig_id: str
 
 
+Reader: TypeAlias = Callable[[Path, Mapping[str, Entry]], Generator[tuple[str, bytes], None, None]]
+"""Yields (name, content) of the entries that are wanted of what lies at a path, in their order."""
+
+
 class TreeChangedError(Exception):
     """A file is no longer what it was when the tree was scanned: scan it again."""
 
@@ -80,40 +89,122 @@ def scan_tree(top: Path, *, store: Store, fact: str) -> Scan:
             entries[name] = entry
     if index != known:
         store.write_fact(fact, index)
+    entries = _drop_behind_links(entries)
     return Scan(
         entries=MappingProxyType(entries),
         digest=_digest(entries.items()),
-        kconfig_id=_digest((name, entry) for name, entry in entries.items() if configures(name)),
+        kconfig_id=digest_kconfig(entries),
     )
 
 
-def sync_mirror(scan: Scan, *, top: Path, mirror: Path, manifest: Path) -> int:
+def digest_kconfig(entries: Mapping[str, Entry]) -> str:
+    """Return a digest over those entries that can change what a configuration comes to."""
+    return _digest((name, entry) for name, entry in entries.items() if configures(name))
+
+
+def read_files(top: Path, wanted: Mapping[str, Entry]) -> Generator[tuple[str, bytes], None, None]:
+    """Yield (name, content) of files and symlinks in the folder ``top``.
+
+    Raises :class:`TreeChangedError` for one that is not what was scanned.
+    """
+    for name, entry in wanted.items():
+        try:
+            data = _read(top / name, is_link=entry.is_link)
+        except OSError as err:
+            raise TreeChangedError(name) from err
+        if _hash(data) != entry.sha:
+            raise TreeChangedError(name)
+        yield name, data
+
+
+def sync_mirror(
+    scan: Scan, *, top: Path, mirror: Path, manifest: Path, read: Reader = read_files
+) -> int:
     """Make ``mirror`` what ``scan`` found in ``top``; return how many files were written.
 
-    A file whose content is new gets the time of now, so that make takes notice; one that only
-    looks new is left. ``manifest`` says what the mirror has, and what cannot be trusted while it
-    is being written: a run that was killed is carried on by the next. Raises
-    :class:`TreeChangedError` when the tree changed after the scan.
+    ``read`` gets the contents from ``top``. A file whose content is new gets the time of now, so
+    that make takes notice; one that only looks new is left. ``manifest`` says what the mirror has,
+    and what cannot be trusted while it is being written: a run that was killed is carried on by
+    the next. Raises :class:`TreeChangedError` when the tree changed after the scan.
     """
     have = _read_manifest(manifest) if mirror.is_dir() else None
     if have is None:
         discard(mirror)
+        manifest.unlink(missing_ok=True)  # or a kill right here would leave it with an empty mirror
         mirror.mkdir(parents=True)
         have = {}
     want = {name: _pack(entry) for name, entry in scan.entries.items()}
-    stale = [name for name in want if have.get(name) != want[name]]
+    stale = {name: scan.entries[name] for name in want if have.get(name) != want[name]}
     gone = [name for name in have if name not in want]
     if not stale and not gone:
         return 0
     doubtful = dict.fromkeys([*stale, *gone], _UNKNOWN)
     write_atomically(manifest, json.dumps({**have, **doubtful}))
+    writer = _Writer(mirror, fresh=manifest.with_name(f"{manifest.name}.fresh"))
     for name in gone:
-        _remove(mirror, name)
+        writer.remove(name)
     written = 0
-    for name in stale:
-        written += _copy(name, scan.entries[name], top=top, mirror=mirror)
+    with closing(read(top, stale)) as contents:
+        for name, data in contents:
+            written += writer.write(name, data, stale[name])
     write_atomically(manifest, json.dumps(want))
     return written
+
+
+class _Writer:
+    """Writes files into ``mirror`` by way of ``fresh``, outside it: a kill leaves nothing there."""
+
+    def __init__(self, mirror: Path, *, fresh: Path) -> None:
+        self._mirror = mirror
+        self._fresh = fresh
+        self._folders = {mirror}
+
+    def write(self, name: str, data: bytes, entry: Entry) -> int:
+        """Write one file; return how many were written, 0 or 1."""
+        target = self._mirror / name
+        self._make_way(target.parent)
+        if _has(target, data, entry):
+            return 0
+        self._fresh.unlink(missing_ok=True)
+        if entry.is_link:
+            self._fresh.symlink_to(os.fsdecode(data))
+        else:
+            self._fresh.write_bytes(data)
+            self._fresh.chmod(0o755 if entry.is_executable else 0o644)
+        try:
+            self._fresh.replace(target)
+        except IsADirectoryError:
+            shutil.rmtree(target)
+            self._fresh.replace(target)
+        return 1
+
+    def remove(self, name: str) -> None:
+        """Remove a file, and the folders that it leaves empty.
+
+        What is there may be the work of a run that was killed: nothing, a thing of another kind,
+        or a symlink in place of a folder, behind which nothing is ours.
+        """
+        path = self._mirror / name
+        parents = [self._mirror / parent for parent in Path(name).parents][:-1]
+        if any(parent.is_symlink() for parent in parents):
+            return
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            path.unlink()
+        for folder in parents:
+            if folder.is_dir():
+                if any(folder.iterdir()):
+                    return
+                folder.rmdir()
+
+    def _make_way(self, folder: Path) -> None:
+        """Make ``folder``, and remove what is in its place."""
+        if folder in self._folders:
+            return
+        self._make_way(folder.parent)
+        if folder.is_symlink() or folder.is_file():
+            folder.unlink()
+        folder.mkdir(exist_ok=True)
+        self._folders.add(folder)
 
 
 def _list_files(top: Path) -> Iterator[str]:
@@ -165,45 +256,25 @@ def _look_at(path: str, known: object) -> tuple[list[int], Entry] | None:
     return seen, Entry(sha, is_link, not is_link and bool(info.st_mode & stat.S_IXUSR))
 
 
+def _drop_behind_links(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Leave out what git tracks and a symlink in place of its folder has made another's file."""
+    links = {name for name, entry in entries.items() if entry.is_link}
+    return {
+        name: entry
+        for name, entry in entries.items()
+        if not any(parent in links for parent in _parents(name))
+    }
+
+
+def _parents(name: str) -> Iterator[str]:
+    while name := name.rpartition("/")[0]:
+        yield name
+
+
 def _recall(seen: list[int], known: object) -> str:
     if isinstance(known, list) and known[:-1] == seen and isinstance(known[-1], str):
         return known[-1]
     return _UNKNOWN
-
-
-def _copy(name: str, entry: Entry, *, top: Path, mirror: Path) -> int:
-    """Copy one file by way of a new name; return how many were written, 0 or 1."""
-    try:
-        data = _read(top / name, is_link=entry.is_link)
-    except OSError as err:
-        raise TreeChangedError(name) from err
-    if _hash(data) != entry.sha:
-        raise TreeChangedError(name)
-    target = mirror / name
-    if _has(target, data, entry):
-        return 0
-    _make_way(mirror, name)
-    fresh = target.with_name(f".{target.name}.testbed")
-    fresh.unlink(missing_ok=True)
-    if entry.is_link:
-        fresh.symlink_to(os.fsdecode(data))
-    else:
-        fresh.write_bytes(data)
-        fresh.chmod(0o755 if entry.is_executable else 0o644)
-    fresh.replace(target)
-    return 1
-
-
-def _make_way(mirror: Path, name: str) -> None:
-    """Make the folder that ``name`` lies in, and remove what is there of another kind."""
-    target = mirror / name
-    if target.is_dir() and not target.is_symlink():
-        discard(target)
-    for parent in reversed(Path(name).parents[:-1]):
-        folder = mirror / parent
-        if folder.is_symlink() or folder.is_file():
-            folder.unlink()
-    target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _has(target: Path, data: bytes, entry: Entry) -> bool:
@@ -214,19 +285,6 @@ def _has(target: Path, data: bytes, entry: Entry) -> bool:
         return bool(mode & stat.S_IXUSR) == entry.is_executable and target.read_bytes() == data
     except OSError:
         return False
-
-
-def _remove(mirror: Path, name: str) -> None:
-    path = mirror / name
-    try:
-        path.unlink(missing_ok=True)
-    except (IsADirectoryError, NotADirectoryError):
-        return
-    for parent in path.relative_to(mirror).parents:
-        folder = mirror / parent
-        if folder == mirror or any(folder.iterdir()):
-            return
-        folder.rmdir()
 
 
 def _read(path: Path, *, is_link: bool) -> bytes:

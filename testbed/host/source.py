@@ -1,4 +1,4 @@
-"""Kernel sources: Debian's tarballs, and the user's own tree; each has an id for its content."""
+"""Kernel sources: Debian's tarballs, a tree of the user's, a commit; each has its content's id."""
 
 import hashlib
 import re
@@ -8,7 +8,8 @@ from typing import Final, TypeAlias
 
 from testbed.core.kconfig import Version
 from testbed.errors import InfraError, UserError
-from testbed.host.mirror import Scan, scan_tree
+from testbed.host import commit_tree
+from testbed.host.mirror import Reader, Scan, read_files, scan_tree
 from testbed.host.proc import run
 from testbed.host.store import Store
 
@@ -57,18 +58,62 @@ class Tree:
         """Changes at least when a Kconfig file of the source does."""
         return self.scan.kconfig_id
 
+    @property
+    def read(self) -> Reader:
+        """How the files that ``scan`` lists are read from ``path``."""
+        return read_files
 
-Source: TypeAlias = Tarball | Tree
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """A commit of the git repository ``path``; ``id`` is the hash of its content, git's own.
+
+    Two commits with one content are one source. ``key`` is the repository's: its commits are
+    worked on in one folder, and going from one to the next rewrites what differs. ``sha`` is the
+    commit's full hash.
+    """
+
+    id: str
+    key: str
+    title: str
+    version: Version
+    path: Path
+    scan: Scan
+    sha: str
+
+    @property
+    def kconfig_id(self) -> str:
+        """Changes at least when a Kconfig file of the source does."""
+        return self.scan.kconfig_id
+
+    @property
+    def read(self) -> Reader:
+        """How the files that ``scan`` lists are read from ``path``."""
+        return commit_tree.read_blobs
 
 
-def resolve_source(spec: str | Path, *, store: Store, tarballs_dir: Path = TARBALLS_DIR) -> Source:
+Source: TypeAlias = Tarball | Tree | Commit
+
+
+def resolve_source(
+    spec: str | Path,
+    *,
+    store: Store,
+    tarballs_dir: Path = TARBALLS_DIR,
+    commit: str | None = None,
+) -> Source:
     """Return the source that ``spec`` names: ``debian:X.Y``, or a folder given as a path.
 
-    Raises :class:`UserError` for what is no such thing, :class:`InfraError` where Debian's
-    package is not installed.
+    With ``commit``, a revision, the folder is a git repository, bare or not, and what counts is
+    that commit and not what is checked out. Raises :class:`UserError` for what is no such thing,
+    :class:`InfraError` where Debian's package is not installed.
     """
     if isinstance(spec, Path):
+        if commit is not None:
+            return _resolve_commit(spec, commit)
         return _resolve_tree(spec, store=store)
+    if commit is not None:
+        raise UserError(f"commit {commit!r}: of which repository? say --tree DIR too")
     match = _DEBIAN.fullmatch(spec)
     if match is None:
         raise UserError(
@@ -121,14 +166,37 @@ def _resolve_tree(path: Path, *, store: Store) -> Tree:
         id=f"tree-{scan.digest}",
         key=key,
         title=str(path),
-        version=_read_version(real / "Makefile"),
+        version=_read_version((real / "Makefile").read_bytes(), makefile=str(real / "Makefile")),
         path=real,
         scan=scan,
     )
 
 
-def _read_version(makefile: Path) -> Version:
-    found = dict(_MAKEFILE.findall(makefile.read_text(encoding="utf-8", errors="replace")))
+def _resolve_commit(tree: Path, rev: str) -> Commit:
+    place = commit_tree.find_place(tree)
+    sha = commit_tree.resolve_commit(tree, rev)
+    content = commit_tree.resolve_tree(tree, sha, prefix=place.prefix)
+    scan = commit_tree.list_tree(place.repository, content)
+    described = f"{tree.resolve().name} {commit_tree.describe_commit(tree, sha)}"
+    files = {name for name, entry in scan.entries.items() if not entry.is_link}
+    missing = [name for name in _OF_A_KERNEL if name not in files]
+    if missing:
+        raise UserError(f"{described}: is no kernel tree: it has no {', '.join(missing)}")
+    makefile = {"Makefile": scan.entries["Makefile"]}
+    ((_, text),) = commit_tree.read_blobs(place.repository, makefile)
+    return Commit(
+        id=f"git-{content}",
+        key=f"git-{_short_hash(f'{place.repository}:{place.prefix}')}",
+        title=described,
+        version=_read_version(text, makefile=f"{described}: Makefile"),
+        path=place.repository,
+        scan=scan,
+        sha=sha,
+    )
+
+
+def _read_version(text: bytes, *, makefile: str) -> Version:
+    found = dict(_MAKEFILE.findall(text.decode(errors="replace")))
     if set(found) != {"VERSION", "PATCHLEVEL"}:
         raise UserError(f"{makefile}: says no VERSION and PATCHLEVEL: is this a kernel tree?")
     return int(found["VERSION"]), int(found["PATCHLEVEL"])
