@@ -1,44 +1,50 @@
 """The one place where a source is built, and the patches on it.
 
 Kbuild writes the source's path into every command line, so all builds of a source happen in one
-folder, one after the other. A series is applied there with ``git apply`` and taken back after.
-Before the first write a journal says what will be touched and keeps the files themselves, by
-hard links: git apply makes new files and never writes into an old one, so taking back is a rename
-and gives the same inode with the same time. A run that is killed leaves its journal, and the
-next run begins with taking back what it says.
+folder, one after the other. A series is applied there and taken back after. Before the first
+write a journal says what will be touched and keeps the files themselves, by hard links:
+:mod:`testbed.host.patching` puts new files in their places and never writes into an old one, so
+taking back is a rename and gives the same inode with the same time. A run that is killed leaves
+its journal, and the next run begins with taking back what it says.
 """
 
-import contextlib
 import json
-import re
+import os
 import shutil
+import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
-from testbed.core.series import Patch, Series, find_hunk, find_mismatch
-from testbed.errors import InfraError, SeriesError
-from testbed.host.git import GIT
+from testbed.core.series import Series
+from testbed.core.text import clean
+from testbed.errors import InfraError
 from testbed.host.held import Holder
 from testbed.host.mirror import sync_mirror
-from testbed.host.proc import find_tool
+from testbed.host.patching import Applied, Patcher, check_names
 from testbed.host.source import Source, Tarball
 from testbed.host.store import discard, sweep, write_atomically
 
-# A repository above the cache must not be found: git apply would skip what is not tracked there.
-_APPLY: Final = (*GIT, "--git-dir=/nonexistent", "apply", "-p1")
-_FAILED_AT: Final = re.compile(r"error: patch failed: (?P<path>.+):(?P<line>\d+)")
-_ERROR: Final = re.compile(r"(?:error|fatal): (?P<text>.+)")
-
 
 class Worktree:
-    """A source's folder; the caller holds its lock, ``holder`` runs what writes there."""
+    """A source's folder; the caller holds its lock, ``holder`` runs what writes there.
 
-    def __init__(self, folder: Path, *, holder: Holder, say: Callable[[str], None]) -> None:
+    ``objects`` is a git repository that may have the files that patches were made for; the
+    source's own where that has one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        holder: Holder,
+        say: Callable[[str], None],
+        objects: Path | None = None,
+    ) -> None:
         self._folder = folder
         self._holder = holder
         self._say = say
+        self.objects = objects
         self.src = folder / "src"
         self._journal = folder / "journal"
 
@@ -51,7 +57,7 @@ class Worktree:
         shutil.rmtree(self._folder / "journal.tmp", ignore_errors=True)
 
     def populate(self, source: Source) -> None:
-        """Make ``src`` the source: unpack it once, or follow the user's tree.
+        """Make ``src`` the source: unpack it once, or follow the user's tree or commit.
 
         Raises :class:`testbed.host.mirror.TreeChangedError` when that changes meanwhile.
         """
@@ -59,29 +65,45 @@ class Worktree:
             if not self.src.is_dir():
                 self._unpack(source)
             return
+        self.objects = self.objects or source.path
         manifest = self._folder / "manifest.json"
         if not manifest.exists():
-            self._say(f"copying {source.path} (once; changes are followed)")
-        sync_mirror(source.scan, top=source.path, mirror=self.src, manifest=manifest)
+            self._say(f"copying {source.title} (once; changes are followed)")
+        sync_mirror(
+            source.scan, top=source.path, mirror=self.src, manifest=manifest, read=source.read
+        )
 
     @contextmanager
-    def applied(self, series: Sequence[Series], *, release: str) -> Iterator[None]:
-        """Have the patches in ``src`` while the block runs.
+    def applied(self, series: Sequence[Series], *, release: str) -> Iterator[tuple[Applied, ...]]:
+        """Have the patches in ``src`` while the block runs; it gets how each was applied.
 
         Raises :class:`SeriesError` with the patch, the file, the hunk and what the tree has
         there; ``src`` is then as it was.
         """
         if not series:
-            yield
+            yield ()
             return
-        self._write_journal(series)
         try:
-            for one in series:
-                for patch in one.patches:
-                    self._apply(patch, one, release=release)
-            yield
+            self._write_journal(series)
+            yield tuple(self._apply(series, release=release))
         finally:
-            self._restore()
+            shutil.rmtree(self._folder / "journal.tmp", ignore_errors=True)
+            if self._journal.exists():
+                self._restore()
+
+    def _apply(self, series: Sequence[Series], *, release: str) -> Iterator[Applied]:
+        scratch = self._journal / "scratch"
+        patcher = Patcher(self.src, scratch=scratch, holder=self._holder, objects=self.objects)
+        for one in series:
+            hint = ""
+            if one.meta.base and release not in one.meta.base:
+                made_for = ", ".join(one.meta.base)
+                hint = f"The series is made for {made_for}; this tree is {release}."
+            for patch in one.patches:
+                applied = patcher.apply(patch, hint=hint)
+                for doubt in applied.doubts:
+                    self._say(f"{clean(patch.filename)}: {doubt}")
+                yield applied
 
     def _unpack(self, source: Tarball) -> None:
         self._say(f"unpacking {source.path} (once)")
@@ -98,131 +120,53 @@ class Worktree:
 
     def _write_journal(self, series: Sequence[Series]) -> None:
         """Keep every file that the patches name, and note what is not there yet."""
+        check_names(series, src=self.src)
         tmp = self._folder / "journal.tmp"
+        shutil.rmtree(tmp, ignore_errors=True)
         tmp.mkdir()
-        kept: dict[str, str | None] = {}
-        made_dirs: set[str] = set()
-        for one in series:
-            for patch in one.patches:
-                for name in patch.touched:
-                    self._check_place(name, patch)
-                    if name not in kept:
-                        kept[name] = self._keep(name, tmp / str(len(kept)))
-                        made_dirs.update(self._list_missing_dirs(name))
-        write_atomically(
-            tmp / "journal.json", json.dumps({"kept": kept, "made_dirs": sorted(made_dirs)})
-        )
+        touched = {name for one in series for patch in one.patches for name in patch.touched}
+        kept = {name: self._keep(name, tmp / str(at)) for at, name in enumerate(sorted(touched))}
+        parents = {str(parent) for name in touched for parent in Path(name).parents[:-1]}
+        modes = {name: self._read_folder_mode(name) for name in sorted(parents)}
+        write_atomically(tmp / "journal.json", json.dumps({"kept": kept, "folders": modes}))
         tmp.rename(self._journal)
 
-    def _check_place(self, name: str, patch: Patch) -> None:
-        for parent in (self.src / name).relative_to(self.src).parents:
-            if (self.src / parent).is_symlink():
-                raise SeriesError(
-                    f"{patch.filename}: {name}: is behind the symlink {parent}; nothing was applied"
-                )
-        if (self.src / name).is_dir() and not (self.src / name).is_symlink():
-            raise SeriesError(
-                f"{patch.filename}: {name}: is a folder in the tree; nothing was applied"
-            )
-
     def _keep(self, name: str, place: Path) -> str | None:
-        path = self.src / name
-        if _identify(path) is None:
+        if not os.path.lexists(self.src / name):
             return None
-        place.hardlink_to(path)
+        os.link(self.src / name, place, follow_symlinks=False)
         return place.name
 
-    def _list_missing_dirs(self, name: str) -> list[str]:
-        parents = Path(name).parents[:-1]
-        return [str(parent) for parent in parents if not (self.src / parent).is_dir()]
+    def _read_folder_mode(self, name: str) -> int | None:
+        path = self.src / name
+        return stat.S_IMODE(path.stat().st_mode) if path.is_dir() else None
 
     def _restore(self) -> None:
         """Put every kept file back in its place; may be cut short and done again."""
         journal = json.loads((self._journal / "journal.json").read_bytes())
         for name, kept in journal["kept"].items():
-            path = self.src / name
             if kept is None:
-                path.unlink(missing_ok=True)
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            original = self._journal / kept
-            if _identify(path) != _identify(original):
-                fresh = path.with_name(f".{path.name}.testbed")
-                fresh.unlink(missing_ok=True)
-                fresh.hardlink_to(original)
-                fresh.replace(path)
-        for name in sorted(journal["made_dirs"], reverse=True):
-            with contextlib.suppress(FileNotFoundError):
-                (self.src / name).rmdir()
+                (self.src / name).unlink(missing_ok=True)
+        for name, mode in journal["folders"].items():  # a folder stands before what is in it
+            if mode is not None:
+                _make_folder(self.src / name, mode=mode)
+            elif (self.src / name).is_dir():
+                shutil.rmtree(self.src / name)
+        for name, kept in journal["kept"].items():
+            if kept is not None:
+                self._put_back(self._journal / kept, self.src / name)
         discard(self._journal)
 
-    def _apply(self, patch: Patch, series: Series, *, release: str) -> None:
-        find_tool("git")
-        file = self._journal / "patch"
-        file.write_bytes(patch.text.encode("utf-8", "surrogateescape"))
-        self._check_names(patch, file)
-        before = {name: _identify(self.src / name) for name in patch.touched}
-        outcome = self._holder.run([*_APPLY, "--whitespace=nowarn", str(file)], cwd=self.src)
-        if outcome.returncode != 0:
-            raise SeriesError(self._explain(patch, series, outcome.tail, release=release))
-        unchanged = [n for n in patch.touched if _identify(self.src / n) == before[n]]
-        if unchanged:
-            raise SeriesError(
-                f"{patch.filename}: not written as git writes diffs: git took no notice of "
-                f"{', '.join(unchanged)}"
-            )
-
-    def _check_names(self, patch: Patch, file: Path) -> None:
-        """Raise unless git reads the same files out of the patch as the journal has."""
-        outcome = self._holder.run([*_APPLY, "--numstat", "-z", str(file)], cwd=self.src)
-        if outcome.returncode != 0:
-            raise SeriesError(f"{patch.filename}: git cannot read it: {_join_errors(outcome.tail)}")
-        records = "\n".join(outcome.tail).split("\0")
-        seen = {record.split("\t", 2)[-1] for record in records if record}
-        known = {change.new or change.old for change in patch.changes}
-        if seen != known:
-            odd = ", ".join(sorted(str(name) for name in seen ^ known))
-            raise SeriesError(f"{patch.filename}: not written as git writes diffs: {odd}")
-
-    def _explain(self, patch: Patch, series: Series, tail: Sequence[str], *, release: str) -> str:
-        failures = [match for line in tail if (match := _FAILED_AT.match(line))]
-        text = f"{patch.filename}: does not apply: "
-        if failures:
-            text += self._explain_hunk(patch, failures[0]["path"], int(failures[0]["line"]))
-        else:
-            text += _join_errors(tail)
-        if len(failures) > 1:
-            text += f"\n  (and {', '.join(match['path'] for match in failures[1:])})"
-        if "\r\n" in patch.text:
-            text += "\n  The patch has CRLF line ends; `dos2unix` makes it what the kernel has."
-        if series.meta.base and release not in series.meta.base:
-            text += (
-                f"\n  The series is made for {', '.join(series.meta.base)}; this tree is {release}."
-            )
-        return text
-
-    def _explain_hunk(self, patch: Patch, path: str, line: int) -> str:
-        hunk = find_hunk(patch, path=path, line=line)
-        if hunk is None:
-            return f"{path}, line {line}"
-        text = f"{path}, hunk {hunk.number} (line {line})"
-        lines = (self.src / path).read_text(encoding="utf-8", errors="surrogateescape").split("\n")
-        mismatch = find_mismatch(hunk, lines)
-        if mismatch is None:
-            return f"{text}: its lines are there, but not where the patch's other hunks leave room"
-        found = "the file ends" if mismatch.found is None else f"the tree has  {mismatch.found!r}"
-        return f"{text}:\n  it expects    {mismatch.expected!r}\n  {found} in line {mismatch.line}"
+    def _put_back(self, original: Path, path: Path) -> None:
+        if os.path.lexists(path) and path.lstat().st_ino == original.lstat().st_ino:
+            return
+        fresh = self._journal / "fresh"
+        fresh.unlink(missing_ok=True)
+        os.link(original, fresh, follow_symlinks=False)
+        fresh.replace(path)
 
 
-def _identify(path: Path) -> tuple[int, int, int] | None:
-    """Return what tells a file, or a symlink itself, from another one put in its place."""
-    try:
-        info = path.lstat()
-    except FileNotFoundError:
-        return None
-    return info.st_ino, info.st_mtime_ns, info.st_ctime_ns
-
-
-def _join_errors(tail: Sequence[str]) -> str:
-    texts = [match["text"] for line in tail if (match := _ERROR.match(line))]
-    return "; ".join(texts) or " ".join(tail[-3:])
+def _make_folder(path: Path, *, mode: int) -> None:
+    path.mkdir(exist_ok=True)
+    if stat.S_IMODE(path.stat().st_mode) != mode:
+        path.chmod(mode)

@@ -1,14 +1,19 @@
 import os
+import select
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from testbed.errors import InfraError
 from testbed.host.out_dir import OutDir, Purpose
+from testbed.host.series_dir import load_series
 from testbed.tests.fake_linux.rig import (
     Rig,
     await_line,
+    diff,
     edit,
     fingerprint,
     finish,
@@ -311,3 +316,168 @@ def find_holders(path: Path) -> list[int]:
         except OSError:
             continue
     return sorted(set(found))
+
+
+class Stopped:
+    """A tool of the testbed's that, once, does something else before its work."""
+
+    def __init__(self, folder: Path, *, tool: str, word: str) -> None:
+        self.folder = folder
+        self._tool = tool
+        self._word = word
+        folder.mkdir()
+
+    def install(self, deed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have ``deed``, of the shell, done when the tool is run with the word."""
+        script = self.folder / self._tool
+        done = self.folder / "done"
+        script.write_text(
+            f"#!/bin/sh\ncase \" $* \" in\n*' {self._word}'*)\n"
+            f"if mkdir '{done}' 2>/dev/null; then\n{deed}\nfi\n;;\nesac\n"
+            f'exec {shutil.which(self._tool)} "$@"\n'
+        )
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{self.folder}{os.pathsep}{os.environ['PATH']}")
+
+
+MOMENTS = [("git", "--verbose"), ("git", "merge-file"), ("patch", "--fuzz")]
+
+
+@pytest.fixture
+def odd_series(tmp_path: Path, tree: Path) -> Path:
+    """All that a patch can do to files; one to be merged with the tree; one that needs fuzz.
+
+    The tree is a git repository that has gone on since the patches were made for it.
+    """
+    (tree / "lib").mkdir(mode=0o750)
+    (tree / "lib/unused.c").write_text("int x;\n")
+    for argv in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", "-C", tree, *argv], check=True)  # noqa: S607 - as a user
+    sha = subprocess.run(
+        ["git", "-C", tree, "rev-parse", ":mm/migrate.c"],  # noqa: S607 - as a user
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    headers = "tools/testing/selftests"
+    renamed = (
+        f"diff --git a/{headers}/kselftest.h b/{headers}/moved.h\nsimilarity index 100%\n"
+        f"rename from {headers}/kselftest.h\nrename to {headers}/moved.h\n"
+    )
+    mode = "diff --git a/Kbuild b/Kbuild\nold mode 100644\nnew mode 100755\n"
+    made = diff("new/er/x.c", None, "int x;\n")
+    removed = diff("lib/unused.c", "int x;\n", None)
+    merged = edit("mm/migrate.c", "return page->nid >= 0;", "return page->nid > 0;")
+    merged = merged.replace("--- a/", f"index {sha[:12]}..{'1' * 12} 100644\n--- a/", 1)
+    fuzzy = edit("mm/mempolicy.c", "return nid;", "return nid + 1;")
+    change(tree / "mm/migrate.c", "static int isolate_page", "static inline int isolate_page")
+    change(tree / "mm/mempolicy.c", "policy_node(int nid)", "policy_node(const int nid)")
+    patches = {
+        "1.patch": mail("all", renamed, mode, made, removed),
+        "2.patch": mail("merge", merged),
+        "3.patch": mail("fuzz", fuzzy),
+    }
+    write_series(tmp_path / "odd", patches)
+    return tmp_path / "odd"
+
+
+def change(path: Path, old: str, new: str) -> None:
+    assert path.read_text().count(old) == 1
+    path.write_text(path.read_text().replace(old, new))
+
+
+def await_pipe(fd: int) -> None:
+    """Wait until somebody writes to a pipe."""
+    assert select.select([fd], [], [], 60)[0]
+
+
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(("tool", "word"), MOMENTS)
+def test_the_tree_is_exact_after_an_end_in_the_midst_of_patching(  # noqa: PLR0913 - fixtures
+    rig: Rig,
+    tmp_path: Path,
+    tree: Path,
+    odd_series: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    tool: str,
+    word: str,
+    sig: signal.Signals,
+) -> None:
+    base = rig.build(tree=tree)
+    before = fingerprint(rig.work / "src")
+    stopped = Stopped(tmp_path / "tools", tool=tool, word=word)
+    reached, gate = stopped.folder / "reached", stopped.folder / "gate"
+    os.mkfifo(reached)
+    os.mkfifo(gate)
+    stopped.install(f"echo > '{reached}'; read line < '{gate}'", monkeypatch)
+    fd = os.open(reached, os.O_RDONLY | os.O_NONBLOCK)
+    drive = start_drive(cache=rig.cache, tarballs=rig.tarballs, tree=tree, series=[odd_series])
+    await_pipe(fd)
+    os.close(fd)
+    assert has_journal(rig)
+    assert (rig.work / "src/new/er/x.c").exists() == (word != "--verbose")
+
+    drive.send_signal(sig)
+    out, _ = drive.communicate(timeout=60)
+
+    if sig == signal.SIGINT:
+        assert "say: interrupted: the source is as it was" in out
+        assert not has_journal(rig)
+        assert fingerprint(rig.work / "src") == before
+    rig.store.remove("kernels")
+    assert rig.build(tree=tree).image.read_bytes() == base.image.read_bytes()
+    assert rig.compiled == []
+    assert not has_journal(rig)
+    assert fingerprint(rig.work / "src") == before
+
+
+@pytest.mark.parametrize(("tool", "word"), MOMENTS)
+def test_a_disk_that_fills_up_in_the_midst_of_patching_is_one_clear_message(
+    rig: Rig,
+    tmp_path: Path,
+    tree: Path,
+    odd_series: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    tool: str,
+    word: str,
+) -> None:
+    rig.cache.mkdir()
+    filler = rig.cache / "filler"
+    stopped = Stopped(tmp_path / "tools", tool=tool, word=word)
+    stopped.install(f"cat /dev/zero > '{filler}' 2>/dev/null", monkeypatch)
+    drive = start_drive(
+        cache=rig.cache,
+        tarballs=rig.tarballs,
+        tree=tree,
+        series=[odd_series],
+        prelude=f"mount -t tmpfs -o size=2m tmpfs '{rig.cache}'",
+        fill_at="the tool fills it",
+    )
+
+    out, _ = drive.communicate(timeout=60)
+
+    report = next(line for line in out.splitlines() if line.startswith("report: "))
+    assert '"type": "InfraError"' in report, out
+    assert "No space left on device" in report
+    assert '"left": []' in report
+    assert '"journals": []' in report
+    assert any(line.startswith('again: {"type": "Kernel"') for line in out.splitlines()), out
+
+
+def test_what_was_merged_and_what_needed_fuzz_is_said(
+    rig: Rig, tree: Path, odd_series: Path
+) -> None:
+    """The tree of the user's gives what the patch was made for."""
+    rig.build(tree=tree)
+    rig.build(load_series(odd_series), tree=tree)
+
+    assert sorted(rig.compiled) == ["mm/mempolicy.o", "mm/migrate.o"]
+    assert rig.said[-2:] == [
+        (
+            f"{odd_series}/2.patch: mm/migrate.c: "
+            "merged three-way with the file that the patch was made for"
+        ),
+        f"{odd_series}/3.patch: mm/mempolicy.c, hunk 1: applied with fuzz 1: look at it",
+    ]
