@@ -34,11 +34,11 @@ class Inquiry:
 class Step:
     """One kernel, and what a batch of runs on it said.
 
-    ``index`` is how many patches it has; in a bisection of commits it is -1 and ``commit`` says
-    which it is. ``kernel`` is its key, empty where it does not build; ``build_seconds`` is of this
-    step alone, ``is_cached`` says that nothing was built. ``reason`` is one line on one of the
-    runs, ``message`` what the test said in it where it failed. ``is_unbooted`` says that the
-    kernel did not come up.
+    ``index`` is how many patches it has, less those ``without`` names by their numbers; in a
+    bisection of commits it is -1 and ``commit`` says which it is. ``kernel`` is its key, empty
+    where it does not build; ``build_seconds`` is of this step alone, ``is_cached`` says that
+    nothing was built. ``reason`` is one line on one of the runs, ``message`` what the test said
+    where it failed. ``is_unbooted`` says that the kernel did not come up.
 
     Of a series: the culprit is then one of ``first`` to ``last``, at the confidence asked for, and
     the likeliest patch has ``probability``. Of commits: that is how certain ``outcome`` is, and
@@ -46,6 +46,7 @@ class Step:
     """
 
     index: int = -1
+    without: tuple[int, ...] = ()
     commit: str = ""
     kernel: str
     is_cached: bool
@@ -133,9 +134,12 @@ def check_inquiry(before: Inquiry, now: Inquiry) -> None:
 
 def count_builds(steps: Iterable[Step]) -> tuple[int, int]:
     """Return how many kernels were looked at, the base left out, and how many built for it."""
-    patched = [step for step in steps if step.index != 0]
-    kernels = {(step.index, step.commit) for step in patched}
-    return len(kernels), sum(not step.is_cached for step in patched)
+    kernels: dict[tuple[int, tuple[int, ...], str], bool] = {}
+    for step in steps:
+        if step.index != 0:
+            name = (step.index, step.without, step.commit)
+            kernels[name] = kernels.get(name, False) or not step.is_cached
+    return len(kernels), sum(kernels.values())
 
 
 def count_runs(steps: Iterable[Step]) -> int:

@@ -5,7 +5,8 @@ patches, the patches as ``git format-patch`` writes them, and ``series.yaml`` th
 for. Where else one may come from is :mod:`testbed.host.series_spec`'s business.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -32,6 +33,7 @@ __all__ = [
     "find_header_problems",
     "find_hunk",
     "find_mismatch",
+    "leave_out",
     "list_patches",
     "parse_patch",
     "parse_series_file",
@@ -107,6 +109,16 @@ def parse_series_file(text: str, *, filename: str) -> tuple[str, ...]:
 def list_patches(stack: Sequence[Series]) -> tuple[Patch, ...]:
     """Return the patches of all series of a ``stack``, in their order."""
     return tuple(patch for series in stack for patch in series.patches)
+
+
+def leave_out(stack: Sequence[Series], numbers: Collection[int]) -> tuple[Series, ...]:
+    """Return the ``stack`` less the patches of these numbers, from 1, and the series left empty."""
+    number = itertools.count(1)
+    kept = (
+        replace(series, patches=tuple(p for p in series.patches if next(number) not in numbers))
+        for series in stack
+    )
+    return tuple(series for series in kept if series.patches)
 
 
 def take_patches(stack: Sequence[Series], count: int) -> tuple[Series, ...]:

@@ -69,6 +69,14 @@ Keep = Callable[[Step], None]
 _Name = TypeVar("_Name", bound=int | str)
 
 
+def try_out(
+    build: Callable[[], Kernel | BuildFailure], *, run: Runs, spec: JudgeSpec, times: int
+) -> Step:
+    """Return the step of one kernel that is no end of a bisection; the caller says which it is."""
+    bench = _Bench[int](lambda _: build(), run, spec)
+    return bench.try_out(0, times=times, is_bad_end=False)
+
+
 class _Bench(Generic[_Name]):
     """Builds each kernel once, runs the test on it and judges; ``spec`` is what it judges by now.
 
@@ -162,7 +170,7 @@ def resume(count: int, steps: Sequence[Step], *, rules: Rules | None = None) -> 
     """Return what is known of ``count`` patches after ``steps``."""
     state = start(count, rules)
     for step in steps:
-        state = _add(state, step)
+        state = state if step.without else _add(state, step)
     return state
 
 

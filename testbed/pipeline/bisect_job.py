@@ -23,7 +23,7 @@ from testbed.core.judge import JudgeSpec
 from testbed.core.plan import Plan
 from testbed.core.record import Role
 from testbed.core.request import RunRequest
-from testbed.core.series import Series, list_patches, take_patches
+from testbed.core.series import Series, leave_out, list_patches, take_patches
 from testbed.core.wishes import add_wishes
 from testbed.errors import UserError
 from testbed.host import catalog
@@ -33,6 +33,7 @@ from testbed.host.git_bisect import GitBisect
 from testbed.host.run_dir import RunDir
 from testbed.host.store import Store
 from testbed.pipeline.bisect import bisect_commits, bisect_series
+from testbed.pipeline.bisect_apart import tell_apart
 from testbed.pipeline.kernels import Ground, Wanted, build_kernel, name_patches, resolve_request
 from testbed.pipeline.observer import Observer
 from testbed.pipeline.trials import Trials
@@ -99,22 +100,27 @@ def _bisect_series(
     ids = tuple(patch.patch_id for patch in list_patches(stack))
     inquiry = _inquire(request, base=f"{plan.source} {ground.tree} {ground.commit}", parts=ids)
 
-    def build(count: int, /) -> Kernel | BuildFailure:
+    def build(count: int, without: tuple[int, ...] = (), /) -> Kernel | BuildFailure:
         wanted = Wanted(role=Role.BASE, series=())
         if count:
-            series = take_patches(stack, count)
+            series = leave_out(take_patches(stack, count), without)
             wanted = Wanted(role=Role.STEP, series=series, patch=names[count - 1])
         return build_kernel(plan, wanted, ground=ground, store=store, observer=observer)
 
     with _open_account(request, inquiry, runs_dir=runs_dir) as account:
+        run = _prepare_trials(request, plan, account, store, observer).run
+        keep = partial(account.keep, then=partial(on_step, total=len(names)))
         bisected = bisect_series(
             len(names),
             request.spec,
             build=build,
-            run=_prepare_trials(request, plan, account, store, observer).run,
-            keep=partial(account.keep, then=partial(on_step, total=len(names))),
+            run=run,
+            keep=keep,
             rules=request.rules,
             steps=account.steps,
+        )
+        bisected = tell_apart(
+            bisected, request.spec, build=build, run=run, keep=keep, rules=request.rules
         )
         return BisectEnd(bisected=bisected, folder=account.folder, stack=stack)
 

@@ -72,10 +72,17 @@ def render_series(
         patch = patches[number - 1]
         name = f"{number}: {patch.filename.rpartition('/')[2]}: {patch.subject}"
         lines.append(_line(f"  {name}"))
-    hidden = [one for one in bisected.steps if one.index in culprits[:-1]]
-    for one in hidden:
-        lines += _tell_evidence(bisected, one)
-    tried = [one for one in bisected.steps if one.outcome in {Outcome.BAD, Outcome.GOOD}]
+    apart = [one for one in bisected.steps if one.without]
+    hidden = [one for one in bisected.steps if one.index in culprits[:-1] and not one.without]
+    lines += [
+        _line(f"  {_name_kernel(one, len(patches))}: {_tell_runs([one])}")
+        for one in (*hidden, *apart)
+    ]
+    tried = [
+        one
+        for one in bisected.steps
+        if one.outcome in {Outcome.BAD, Outcome.GOOD} and not one.without
+    ]
     bad = [one for one in tried if one.index >= answer.last and one.outcome is Outcome.BAD]
     lines += _tell_evidence(bisected, min(bad, key=lambda one: one.index))
     good = max((one for one in tried if one.index < answer.first), key=lambda one: one.index)
@@ -133,8 +140,8 @@ def _tell_dead_end(bisected: Bisected) -> Iterator[str]:
 def _tell_evidence(bisected: Bisected, step: Step) -> Iterator[str]:
     """Tell what all runs of the kernel of ``step`` did, and what the test said in it."""
     total = max(one.index for one in bisected.steps)
-    kernel = (step.index, step.commit)
-    same = [one for one in bisected.steps if (one.index, one.commit) == kernel]
+    kernel = (step.index, step.without, step.commit)
+    same = [one for one in bisected.steps if (one.index, one.without, one.commit) == kernel]
     yield _line(f"  {_name_kernel(step, max(total, 0))}: {_tell_runs(same)}")
     message = clip_lines(clean_text(step.message), _MESSAGE_LINES)
     if step.outcome is Outcome.BAD and "\n" in message:
@@ -166,6 +173,8 @@ def _name_kernel(step: Step, total: int) -> str:
         return step.commit[:_COMMIT_CHARS]
     if step.index == 0:
         return "base"
+    if step.without:
+        return f"patches 1 to {step.index} without {', '.join(map(str, step.without))}"
     if step.index == total:
         return f"all {count(total, 'patch')}".replace("patchs", "patches")
     return f"patches 1 to {step.index}" if step.index > 1 else "patch 1 alone"
