@@ -14,13 +14,14 @@ from typing import Final
 import click
 from rich.console import Console
 
-from ci import bench_job, bench_vm
+from ci import bench_job, bench_pipeline, bench_vm
 from ci.bench_row import Row, render
 from testbed.errors import TestbedError
 
 BENCHES: Final[dict[str, Callable[[], tuple[Row, ...]]]] = {
     "warm": bench_job.bench_warm,
     "series": bench_job.bench_series,
+    "pipeline": bench_pipeline.bench_pipeline,
     "vm": bench_vm.bench_vm,
     "parallel": bench_vm.bench_parallel,
     "deterministic": bench_vm.bench_deterministic,

@@ -81,7 +81,7 @@ def bench_series() -> tuple[Row, ...]:
     samples, makes = [], []
     with open_scratch() as folder:
         for _ in range(_SERIES_RUNS):
-            series = _write_new_series(folder)
+            series = write_new_series(folder)
             seconds, record = _run(folder, "--series", str(series), *_FEW)
             patched = next(cell for cell in record.cells if cell.kernel.series)
             require(not patched.kernel.is_cached, "found in the cache")
@@ -138,7 +138,7 @@ def _make_alone(cache: Path, key: str) -> float:
         return proc.run([*make, f"-j{os.cpu_count()}", "bzImage"]).seconds
 
 
-def _write_new_series(folder: Path) -> Path:
+def write_new_series(folder: Path) -> Path:
     """Write a copy of the mutant that no cache has: one of its comments has the time in it."""
     source = data_dir() / _MUTANT
     target = folder / f"series-{time.time_ns()}"

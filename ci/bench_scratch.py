@@ -13,7 +13,7 @@ from testbed.host.builder import Kernel
 from testbed.host.guest_image import GuestImage, build_guest_image
 from testbed.host.project import cache_dir, data_dir
 from testbed.host.store import Store
-from testbed.pipeline.kernels import build_kernels
+from testbed.pipeline.kernels import Ground, build_kernels
 
 
 class Quiet:
@@ -51,7 +51,7 @@ def open_store() -> Store:
 def make_kernel(store: Store) -> tuple[Kernel, GuestImage]:
     """Return the base kernel of the quick plan, and the guest image."""
     plan = catalog.load_plan(data_dir() / "ci/plans/quick.yaml")
-    (built,) = build_kernels(plan, (), tree=None, store=store, observer=Quiet())
+    (built,) = build_kernels(plan, (), ground=Ground(), store=store, observer=Quiet())
     if not isinstance(built.outcome, Kernel):
         raise click.ClickException(f"the base kernel does not build: {built.outcome.error}")
     return built.outcome, build_guest_image(store, built.outcome.harness_dir, say=Quiet().say)

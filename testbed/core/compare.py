@@ -103,7 +103,7 @@ def compare_cells(base: Sequence[CellRecord], patched: Sequence[CellRecord]) -> 
     """
     if not base or not patched:
         return ()
-    before, after = _worst_verdicts(base), _worst_verdicts(patched)
+    before, after = worst_verdicts(base), worst_verdicts(patched)
     changes = (
         Change(
             test=test,
@@ -117,7 +117,8 @@ def compare_cells(base: Sequence[CellRecord], patched: Sequence[CellRecord]) -> 
     return tuple(sorted(changes, key=lambda c: (WORST_FIRST.index(c.kind), c.topology, c.test)))
 
 
-def _worst_verdicts(cells: Sequence[CellRecord]) -> dict[tuple[str, str], Verdict]:
+def worst_verdicts(cells: Sequence[CellRecord]) -> dict[tuple[str, str], Verdict]:
+    """Return the verdict of each (topology, test), the worst where it ran more than once."""
     verdicts: dict[tuple[str, str], Verdict] = {}
     for cell in cells:
         for test in cell.tests:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from testbed.core.compare import is_bad
-from testbed.core.record import CellRecord, Change, ChangeKind, Role
+from testbed.core.record import CellRecord, Change, ChangeKind, Culprit, Role, StepRecord
 from testbed.core.result import Verdict
 
 EXIT_OK: Final = 0
@@ -51,16 +51,24 @@ def did_boot(cell: CellRecord) -> bool:
     return did_build(cell) and cell.boot_crash is None and not all_failed
 
 
-def decide_exit(cells: Sequence[CellRecord], comparison: Sequence[Change]) -> tuple[int, str]:
+def decide_exit(
+    cells: Sequence[CellRecord],
+    comparison: Sequence[Change],
+    *,
+    steps: Sequence[StepRecord] = (),
+    culprits: Sequence[Culprit] = (),
+) -> tuple[int, str]:
     """Return the exit code of a run and a one-line reason.
 
     ``comparison`` is empty where one kernel was run alone; any failure then counts. The codes: 3
-    a kernel did not build or boot; 1 something regressed or failed; 69 tests were lost, or none
-    ran; 0 otherwise, also where tests fail that failed on the base already.
+    a kernel did not build or boot, on the way through a series too; 1 something regressed or
+    failed, for a few patches only too; 69 tests were lost, or none ran; 0 otherwise, also where
+    tests fail that failed on the base already.
     """
     rules: tuple[tuple[int, Callable[[], str]], ...] = (
-        (EXIT_KERNEL, lambda: _tell_kernels(cells, comparison)),
+        (EXIT_KERNEL, lambda: _join(_tell_steps(steps), _tell_kernels(cells, comparison))),
         (EXIT_REGRESSED, lambda: _tell_failures(cells, comparison)),
+        (EXIT_REGRESSED, lambda: _tell_mended(culprits)),
         (EXIT_INFRA, lambda: _tell_unrun(cells)),
     )
     for code, tell in rules:
@@ -79,6 +87,34 @@ def _tell_kernels(cells: Sequence[CellRecord], comparison: Sequence[Change]) -> 
     down = {c.topology for c in cells if not did_boot(c)}
     rest = _tell_regressions([c for c in comparison if c.topology not in down])
     return "; ".join([*told, f"besides, {rest}"] if rest else told)
+
+
+def _tell_steps(steps: Sequence[StepRecord]) -> str:
+    return "; ".join(
+        f"after patch {step.patch.number} ({step.patch.subject}) the kernel did not {what}"
+        f"{_quote(cause)}"
+        for step in steps
+        for what, cause in _find_step_failures(step)
+    )
+
+
+def _find_step_failures(step: StepRecord) -> list[tuple[str, str]]:
+    if step.kernel.failure:
+        return [("build", step.kernel.failure)]
+    return [
+        (f"boot on {cell.topology}", cell.boot_crash.title if cell.boot_crash else "")
+        for cell in step.cells
+        if not did_boot(cell)
+    ]
+
+
+def _tell_mended(culprits: Sequence[Culprit]) -> str:
+    mended = sum(culprit.mended_by is not None for culprit in culprits)
+    return f"{_count(mended, 'test')} failed in the middle of the series" if mended else ""
+
+
+def _join(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
 
 
 def _tell_build(cell: CellRecord, cells: Sequence[CellRecord]) -> str:

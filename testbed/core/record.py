@@ -22,6 +22,7 @@ class Role(StrEnum):
 
     BASE = "base"
     PATCHED = "patched"
+    STEP = "step"  # on the way from one to the other: with the first patches of the series
 
 
 class ChangeKind(StrEnum):
@@ -100,10 +101,43 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PatchRecord:
+    """A patch of the run's series; ``number`` counts from 1 through all series of the stack."""
+
+    number: int
+    filename: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """The kernel with all patches up to ``patch``; ``cells`` is empty where it did not build."""
+
+    patch: PatchRecord
+    kernel: KernelRecord
+    cells: tuple[CellRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Culprit:
+    """Which patch made a test fail: one of ``suspects``, more than one where steps did not tell.
+
+    ``verdict`` is the first bad one; ``mended_by`` the patch after which the test was good again.
+    """
+
+    test: str
+    topology: str
+    verdict: Verdict | None
+    suspects: tuple[PatchRecord, ...]
+    mended_by: PatchRecord | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
     """All of a run. ``started`` is ISO 8601 in UTC; ``exit_reason`` explains ``exit_code``.
 
-    ``seed`` is of ``mode`` "deterministic" alone.
+    ``seed`` is of ``mode`` "deterministic" alone. ``patches`` are those of all series; where each
+    was tested, ``steps`` are the kernels after all but the last, and ``culprits`` what they told.
     """
 
     schema_version: int
@@ -120,6 +154,9 @@ class RunRecord:
     exit_reason: str
     mode: Mode = "normal"
     seed: int = 0
+    patches: tuple[PatchRecord, ...] = ()
+    steps: tuple[StepRecord, ...] = ()
+    culprits: tuple[Culprit, ...] = ()
 
 
 _ADAPTER: Final = TypeAdapter(RunRecord)

@@ -20,9 +20,11 @@ REQUEST_VERSION: Final = 1
 class RunRequest(StrictModel):
     """What to run; ``command`` is how the user put it, ``tree`` a kernel tree of their own.
 
-    ``workdir`` is the folder that relative names in ``plan`` start at. ``is_narrowed`` says that
-    the user took some of the plan's topologies: then a test that none of them can host was not
-    asked for.
+    ``commit`` is a commit of ``tree`` to take for the tree as it lies there, and ``git`` a range of
+    its commits to run as a series. ``image`` is a kernel that is built already, with its
+    ``image_config``. ``workdir`` is the folder that relative names in ``plan`` start at.
+    ``is_narrowed`` says that the user took some of the plan's topologies: then a test that none of
+    them can host was not asked for. With ``each_patch`` the kernel after every patch is tested.
     """
 
     plan: Plan
@@ -30,7 +32,12 @@ class RunRequest(StrictModel):
     command: tuple[str, ...]
     workdir: str
     tree: str | None = None
+    commit: str | None = None
+    git: str | None = None
+    image: str | None = None
+    image_config: str | None = None
     is_narrowed: bool = False
+    each_patch: bool = False
 
 
 class SavedRun(StrictModel):

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,10 +14,11 @@ from testbed.core.kconfig import Option, format_options
 from testbed.errors import UserError
 from testbed.host.held import Holder, Outcome
 from testbed.host.proc import find_tool, run
-from testbed.host.store import Store
+from testbed.host.store import Store, write_atomically
 
 RECIPE: Final = 2
 """Raise it when a change here makes other kernels of the same sources."""
+X86_64: Final = "x86_64"
 
 # The same bytes on any machine (Documentation/kbuild/reproducible-builds.rst, 6.12).
 _SAME_EVERYWHERE: Final = {
@@ -28,6 +29,25 @@ _SAME_EVERYWHERE: Final = {
 }
 _KEPT_VARIABLES: Final = ("PATH", "HOME", "TMPDIR", "TZ")
 _STAMP: Final = ".testbed-config"
+
+# Make reads it before any Makefile. Where kbuild has come to a folder that was asked for, and all
+# of its lists are known, it tells which of the objects are on them: a file whose option is off
+# would be compiled too if it were named. 6.12 makes what is named a goal of the folder's make
+# (scripts/Makefile.build), 6.1 a prerequisite of __build.
+_LIST_NAME: Final = "testbed-list.mk"
+_LIST_GOAL: Final = "testbed.lst"
+_LIST_MARK: Final = "testbed-built:"
+_LIST_RULES: Final = """\
+testbed-wanted := {wanted}
+testbed-lists = $(real-obj-y) $(real-obj-m) $(lib-y) $(extra-y) $(always-y)
+testbed-tell = $(info {mark} $(sort $(filter $(testbed-wanted),$(testbed-lists))))
+.PHONY: testbed-list
+testbed-list: ; @$(testbed-tell):
+__build: testbed-list
+{goals}: ; @$(testbed-tell):
+"""
+# Names that mean nothing to make, to a shell or to the rules above.
+_FIT_OBJECT: Final = re.compile(r"\w[\w/.,+-]*\.o")
 
 # The top Makefile refuses spaces and colons; the others mean something to make or to a shell.
 _UNFIT_PATH: Final = re.compile(r"[^\w/.,+@-]")
@@ -47,14 +67,22 @@ class Kbuild:
     """make for one source and one build folder; ``log`` gets all that it prints."""
 
     def __init__(
-        self, *, src: Path, out: Path, holder: Holder, log: Path, cache_root: Path
+        self,
+        *,
+        src: Path,
+        out: Path,
+        holder: Holder,
+        log: Path,
+        cache_root: Path,
+        arch: str = X86_64,
     ) -> None:
         self._src = src
         self._out = out
         self._holder = holder
         self._log = log
         make = str(find_tool("make"))
-        self._start = (*_list_environment(cache_root), make, "-C", str(src), f"O={out}")
+        self._environment = _list_environment(cache_root, arch)
+        self._make_words = (make, "-C", str(src), f"O={out}")
         prefix = "ccache " if shutil.which("ccache") else ""
         self._tools = (f"CC={prefix}gcc", f"HOSTCC={prefix}gcc", "LOCALVERSION=")
 
@@ -89,16 +117,46 @@ class Kbuild:
 
     def build(self, *, jobs: int, on_progress: Progress | None) -> Made:
         """Build the bzImage; ``on_progress`` gets the files compiled so far, and each line."""
-        compiled = 0
+        return self._make_counted("bzImage", f"-j{jobs}", on_progress=on_progress)
 
-        def count(line: str) -> None:
-            nonlocal compiled
-            compiled += is_compile_line(line)
-            if on_progress is not None:
-                on_progress(compiled, line)
+    def list_built(
+        self, objects: Iterable[str], *, flags: Sequence[str], jobs: int
+    ) -> tuple[Outcome, tuple[str, ...]]:
+        """Return those of ``objects`` that a kernel of this configuration is made of, sorted.
 
-        outcome = self._make("bzImage", f"-j{jobs}", on_line=count)
-        return Made(outcome=outcome, compiled_files=compiled)
+        What has to be made before any object is made too, with the same ``flags``.
+        """
+        wanted = [name for name in objects if is_fit_object(name)]
+        if not wanted:
+            return Outcome(returncode=0, tail=()), ()
+        rules = self._out / _LIST_NAME
+        goals = sorted({f"{name.rpartition('/')[0]}/{_LIST_GOAL}".lstrip("/") for name in wanted})
+        text = _LIST_RULES.format(wanted=" ".join(wanted), mark=_LIST_MARK, goals=" ".join(goals))
+        write_atomically(rules, text)
+        built: set[str] = set()
+
+        def take(line: str) -> None:
+            if line.startswith(_LIST_MARK):
+                built.update(line.removeprefix(_LIST_MARK).split())
+
+        outcome = self._make(
+            f"-j{jobs}", *flags, *goals, on_line=take, variables=[f"MAKEFILES={rules}"]
+        )
+        return outcome, tuple(sorted(built.intersection(wanted)))
+
+    def compile(
+        self,
+        objects: Sequence[str],
+        *,
+        flags: Sequence[str],
+        jobs: int,
+        on_progress: Progress | None,
+    ) -> Made:
+        """Compile ``objects`` anew, as far as it goes, so that each says what is wrong with it."""
+        for name in objects:
+            (self._out / name).unlink(missing_ok=True)
+        words = (f"-j{jobs}", "--keep-going", *flags, *objects)
+        return self._make_counted(*words, on_progress=on_progress)
 
     def read_release(self) -> str:
         """Return what ``uname -r`` will say."""
@@ -109,10 +167,34 @@ class Kbuild:
         """The bzImage."""
         return self._out / "arch/x86/boot/bzImage"
 
-    def _make(self, *words: str, on_line: Callable[[str], None] | None = None) -> Outcome:
+    def _make_counted(self, *words: str, on_progress: Progress | None) -> Made:
+        compiled = 0
+
+        def count(line: str) -> None:
+            nonlocal compiled
+            compiled += is_compile_line(line)
+            if on_progress is not None:
+                on_progress(compiled, line)
+
+        outcome = self._make(*words, on_line=count)
+        return Made(outcome=outcome, compiled_files=compiled)
+
+    def _make(
+        self,
+        *words: str,
+        on_line: Callable[[str], None] | None = None,
+        variables: Sequence[str] = (),
+    ) -> Outcome:
         return self._holder.run(
-            [*self._start, *self._tools, *words], log=self._log, on_line=on_line
+            [*self._environment, *variables, *self._make_words, *self._tools, *words],
+            log=self._log,
+            on_line=on_line,
         )
+
+
+def is_fit_object(name: str) -> bool:
+    """Whether ``name`` can be given to make: nothing in it means anything but itself."""
+    return _FIT_OBJECT.fullmatch(name) is not None and ".." not in name.split("/")
 
 
 def check_path(root: Path) -> None:
@@ -143,7 +225,16 @@ def identify_toolchain(store: Store) -> str:
     return str(fact["id"])
 
 
-def _list_environment(cache_root: Path) -> tuple[str, ...]:
+def identify_checker(name: str) -> str:
+    """Return what changes when the program ``name`` is another; empty where there is none."""
+    found = shutil.which(name)
+    if found is None:
+        return ""
+    info = Path(found).stat()
+    return f"{found} {info.st_size} {info.st_mtime_ns}"
+
+
+def _list_environment(cache_root: Path, arch: str) -> tuple[str, ...]:
     """Return the start of a command with a known environment: kbuild heeds many variables."""
     inherited: Mapping[str, str] = os.environ
     kept = {name: inherited[name] for name in _KEPT_VARIABLES if name in inherited}
@@ -157,6 +248,6 @@ def _list_environment(cache_root: Path) -> tuple[str, ...]:
         "CCACHE_NOHARDLINK": "1",  # objtool writes into the objects
         **_SAME_EVERYWHERE,
         "LC_ALL": "C",
-        "ARCH": "x86_64",
+        "ARCH": arch,
     }
     return ("env", "-i", *(f"{name}={value}" for name, value in values.items()))

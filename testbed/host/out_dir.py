@@ -46,10 +46,14 @@ class Purpose:
 
 
 class OutDir:
-    """The build folders below ``folder``; the caller holds its lock."""
+    """The build folders below ``folder``; the caller holds its lock.
 
-    def __init__(self, folder: Path) -> None:
+    Of the bases that are parked, the ``max_parked`` that were used last are kept.
+    """
+
+    def __init__(self, folder: Path, *, max_parked: int = _MAX_PARKED) -> None:
         self._folder = folder
+        self._max_parked = max_parked
         self._spare = folder / "spare"
         self.path = folder / "out"
 
@@ -84,6 +88,12 @@ class OutDir:
         is_there = note is not None and note.is_base and note.toolchain == purpose.toolchain
         return is_there or self._find_donor(purpose) is not None
 
+    def find_base(self, purpose: Purpose) -> Path | None:
+        """Return the folder with the base's objects of just this configuration, if there is one."""
+        wanted = replace(purpose, is_base=True, is_being_made=False)
+        places = (self.path, self._parked(purpose.config))
+        return next((path for path in places if _read_note(path) == wanted), None)
+
     def _leave(self, have: Purpose | None) -> None:
         """Put ``out`` where it belongs; what cannot be trusted goes."""
         if have is None or have.is_being_made:
@@ -98,7 +108,7 @@ class OutDir:
         place = self._parked(have.config)
         _replace(self.path, place)
         _write_note(place, have)  # the newest is the best to start from
-        for old in self._list_parked()[_MAX_PARKED:]:
+        for old in self._list_parked()[self._max_parked :]:
             discard(old)
 
     def _find_donor(self, purpose: Purpose) -> Path | None:

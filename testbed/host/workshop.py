@@ -1,27 +1,34 @@
 """One source's folder, in which its kernels are built, one after the other."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
 from testbed.core.build_log import find_first_error
-from testbed.core.kconfig import find_unmet
+from testbed.core.kconfig import find_unmet, read_values
+from testbed.core.series import Patch
 from testbed.core.text import split_lines
 from testbed.errors import KconfigError
+from testbed.host.checkpatch import CheckpatchResult, has_checkpatch, run_checkpatch
+from testbed.host.dependents import find_dependents
 from testbed.host.held import Holder, Outcome
 from testbed.host.job import Job
 from testbed.host.kbuild import Kbuild, Progress
 from testbed.host.kconfig_tree import explain_unmet
 from testbed.host.kernel import BuildFailure, Kernel, Phase, Product, keep_kernel, load_kernel
+from testbed.host.objects import OBJECTS, ObjectJob, ObjectOutcome, keep_outcome
 from testbed.host.out_dir import OutDir
+from testbed.host.patching import Applied
 from testbed.host.store import Store
 from testbed.host.worktree import Worktree
 
 KERNELS: Final = "kernels"
 _HARNESS: Final = "tools/testing/selftests"
+_MAX_OBJECT_FOLDERS: Final = 12  # 10 MB each: as many as a check has configurations, and some
+_ON: Final = frozenset({"y", "m"})
 
 
 class Workshop:
@@ -63,6 +70,93 @@ class Workshop:
                 f"interrupted: the source is as it was, what was compiled stays in {self._folder}"
             )
             raise
+
+    def apply(self, job: Job) -> tuple[Applied, ...]:
+        """Apply the series and take it back; raises :class:`testbed.errors.SeriesError`."""
+        self._worktree.recover()
+        self._worktree.populate(job.source)
+        with self._worktree.applied(job.request.series, release=job.release) as applied:
+            return applied
+
+    def check_patches(
+        self, job: Job, patches: Sequence[Patch]
+    ) -> tuple[CheckpatchResult, ...] | None:
+        """Run the source's checkpatch.pl on each patch; None where the source has none."""
+        self._worktree.recover()
+        self._worktree.populate(job.source)
+        src = self._worktree.src
+        if not has_checkpatch(src):
+            return None
+        return tuple(
+            run_checkpatch(patch, src=src, scratch=self._folder, holder=self._holder)
+            for patch in patches
+        )
+
+    def find_dependents(self, job: Job, paths: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        """Return the objects of the base kernel that each of ``paths`` goes into.
+
+        Where the base's objects are gone, it is built; where it does not build, what is there
+        tells.
+        """
+        out = self._out.find_base(job.purpose)
+        if out is None:
+            self.build(job.without_series())
+            out = self._out.find_base(job.purpose) or self._out.path
+        return find_dependents(out, src=self._worktree.src, paths=paths)
+
+    def compile(self, wanted: ObjectJob) -> ObjectOutcome:
+        """Compile single objects, with the series applied, in a folder of their own; keep it."""
+        job = wanted.job
+        self._worktree.recover()
+        self._worktree.populate(job.source)
+        objects = self._folder / OBJECTS
+        objects.mkdir(exist_ok=True)
+        log = objects / "make.log"
+        log.write_bytes(b"")
+        folder = OutDir(objects, max_parked=_MAX_OBJECT_FOLDERS)
+        with ExitStack() as stack:
+            stack.enter_context(self._worktree.applied(job.request.series, release=job.release))
+            folder.enter(wanted.purpose)
+            folder.begin(wanted.purpose)
+            try:
+                outcome = self._compile(wanted, folder.path, log)
+            finally:
+                if not self._holder.was_killed:
+                    folder.end(wanted.purpose)
+        keep_outcome(outcome, self._folder, wanted.digest)
+        return outcome
+
+    def _compile(self, wanted: ObjectJob, out: Path, log: Path) -> ObjectOutcome:
+        request = wanted.request
+        kbuild = Kbuild(
+            src=self._worktree.src,
+            out=out,
+            holder=self._holder,
+            log=log,
+            cache_root=self._store.root,
+            arch=request.arch,
+        )
+        jobs, skipped = wanted.job.request.jobs, 0
+        built: tuple[str, ...] = ()
+        options = wanted.job.merged.options
+        outcome = kbuild.configure(options, inputs=wanted.config_inputs)
+        if outcome.returncode == 0:
+            outcome, built = kbuild.list_built(request.targets, flags=request.flags, jobs=jobs)
+        if outcome.returncode == 0:
+            skipped = log.stat().st_size
+            if built:
+                made = kbuild.compile(
+                    built, flags=request.flags, jobs=jobs, on_progress=self._on_progress
+                )
+                outcome = made.outcome
+        prefix = f"{self._worktree.src}/"
+        lines = split_lines(log.read_bytes()[skipped:])
+        return ObjectOutcome(
+            returncode=outcome.returncode,
+            built=built,
+            lines=tuple(line.replace(prefix, "") for line in lines),
+            options_on=_read_options(kbuild.config),
+        )
 
     def _build_base_first(self, job: Job) -> None:
         """Build the kernel without the series: this and every later edit start from its objects."""
@@ -169,6 +263,14 @@ class _Clock:
     @property
     def seconds(self) -> float:
         return round(time.monotonic() - self._began, 3)
+
+
+def _read_options(config: Path) -> frozenset[str]:
+    """Return the options that are on, as y or m; none where there is no .config."""
+    if not config.is_file():
+        return frozenset()
+    text = config.read_text(encoding="utf-8", errors="surrogateescape")
+    return frozenset(name for name, value in read_values(text.splitlines()).items() if value in _ON)
 
 
 def _find_last_words(outcome: Outcome) -> str:

@@ -16,7 +16,7 @@ from testbed.pipeline.kernels import BuiltKernel
 
 def name_kernels(built: Sequence[BuiltKernel]) -> dict[str, str]:
     """Return the key of each kernel; it changes with the source, its patches and its options."""
-    return {f"{one.role} kernel": one.outcome.key for one in built}
+    return {f"{one.label} kernel": one.outcome.key for one in built}
 
 
 def name_machines(

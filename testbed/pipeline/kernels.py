@@ -1,80 +1,188 @@
-"""The kernels of a request: the base, and the base with the series on top."""
+"""The kernels of a request: the base, the base with the series on top, and those on the way."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from testbed.core.plan import Plan
-from testbed.core.record import Role
-from testbed.core.series import Series
+from testbed.core.record import PatchRecord, Role
+from testbed.core.request import RunRequest
+from testbed.core.series import Series, list_patches, take_patches
 from testbed.host import catalog
 from testbed.host.builder import Builder, BuildFailure, BuildRequest, Kernel
-from testbed.host.series_dir import load_series
+from testbed.host.commit_tree import resolve_commit
+from testbed.host.harness import find_harness
+from testbed.host.prebuilt import load_prebuilt
+from testbed.host.series_spec import load_range, load_series_spec
 from testbed.host.store import Store
 from testbed.pipeline.observer import Observer
 
+_DIGITS: Final = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BuiltKernel:
-    """One kernel of a request, and what came of building it."""
+class Ground:
+    """What patches are put on: the plan's source, or in its place a tree, as it is or at a commit.
+
+    ``image`` is a kernel that is built already; then nothing is built.
+    """
+
+    tree: Path | None = None
+    commit: str | None = None
+    image: Path | None = None
+    image_config: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """One kernel to build; ``patch`` is the last one in it, where there is one."""
 
     role: Role
     series: tuple[Series, ...]
+    patch: PatchRecord | None = None
+
+    @property
+    def label(self) -> str:
+        """``base``, ``patched``, or ``step-05`` after the fifth patch."""
+        if self.role is Role.STEP and self.patch is not None:
+            return f"{self.role}-{self.patch.number:0{_DIGITS}}"
+        return str(self.role)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltKernel(Wanted):
+    """One kernel of a request, and what came of building it."""
+
     outcome: Kernel | BuildFailure
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What its series provide; a series of which patches are missing provides nothing."""
+        whole = self.series if self.role is Role.PATCHED else ()
+        return tuple(name for series in whole for name in series.meta.provides)
 
 
 def load_stack(plan: Plan) -> tuple[Series, ...]:
     """Read the series of a plan, in their order; raises :class:`testbed.errors.SeriesError`."""
-    return tuple(load_series(catalog.find_series(name)) for name in plan.series)
+    return tuple(load_series_spec(name) for name in plan.series)
+
+
+def resolve_request(
+    request: RunRequest, *, say: Callable[[str], None]
+) -> tuple[tuple[Series, ...], Ground]:
+    """Return the series of ``request`` and what they go onto; ``say`` gets notes on the former.
+
+    A range of commits goes first, onto the commit that it starts from; the plan's series on top.
+    Raises :class:`testbed.errors.SeriesError`, and :class:`testbed.errors.PlanError` for a
+    series.yaml with names that are not known.
+    """
+    stack = load_stack(request.plan)
+    tree = Path(request.tree) if request.tree else None
+    # A branch may move between two builds, and between a run and its resumption.
+    commit = resolve_commit(tree, request.commit) if tree and request.commit else None
+    if request.git is not None and tree is not None:
+        commits = load_range(request.git, tree=tree)
+        stack, commit = (commits, *stack), commits.base_commit
+    for series in stack:
+        catalog.check_wishes(series)
+        for note in series.notes:
+            say(note)
+    return stack, Ground(
+        tree=tree,
+        commit=commit,
+        image=Path(request.image) if request.image else None,
+        image_config=Path(request.image_config) if request.image_config else None,
+    )
+
+
+def name_patches(stack: Sequence[Series]) -> tuple[PatchRecord, ...]:
+    """Return the patches of all series, numbered from 1."""
+    return tuple(
+        PatchRecord(number=number, filename=Path(patch.filename).name, subject=patch.subject)
+        for number, patch in enumerate(list_patches(stack), start=1)
+    )
 
 
 def build_kernels(
-    plan: Plan, stack: Sequence[Series], *, tree: Path | None, store: Store, observer: Observer
+    plan: Plan,
+    stack: Sequence[Series],
+    *,
+    ground: Ground,
+    each_patch: bool = False,
+    store: Store,
+    observer: Observer,
 ) -> tuple[BuiltKernel, ...]:
-    """Build the base, and with a ``stack`` of series the patched kernel; stop at a failure.
+    """Build the base, and with a ``stack`` of series the patched kernel.
 
-    The base gets the options that the series ask for too: the patches are to be the only
-    difference between the two.
+    With ``each_patch`` those between come too, one after each patch. A base that does not build
+    ends it; after a patch that does not build the next ones are still tried. The base gets the
+    fragments that the series ask for too: the patches are to be the only difference between them.
     """
-    fragments = _add_fragments(catalog.load_fragments(plan.kconfig), stack)
-    roles: list[tuple[Role, tuple[Series, ...]]] = [(Role.BASE, ())]
-    if stack:
-        roles.append((Role.PATCHED, tuple(stack)))
+    if ground.image is not None:
+        return (_take_image(plan, ground.image, ground.image_config, store, observer),)
     built: list[BuiltKernel] = []
-    for role, series in roles:
-        builder = Builder(store, say=observer.say, on_progress=partial(observer.building, role))
-        wanted = BuildRequest(
-            source=plan.source,
-            tree=tree,
-            fragments=fragments,
-            series=series,
-            jobs=os.cpu_count() or 1,
+    for wanted in _list_wanted(stack, each_patch=each_patch):
+        outcome = build_kernel(plan, wanted, ground=ground, store=store, observer=observer)
+        observer.say(_describe_build(wanted, outcome))
+        built.append(
+            BuiltKernel(role=wanted.role, series=wanted.series, patch=wanted.patch, outcome=outcome)
         )
-        outcome = builder.build(wanted)
-        observer.say(_describe_build(role, outcome))
-        built.append(BuiltKernel(role=role, series=series, outcome=outcome))
-        if isinstance(outcome, BuildFailure):
+        if wanted.role is Role.BASE and isinstance(outcome, BuildFailure):
             break
     return tuple(built)
 
 
-def _add_fragments(
-    fragments: tuple[tuple[str, str], ...], series: Sequence[Series]
-) -> tuple[tuple[str, str], ...]:
-    """Return the plan's fragments and those that the series ask for, each once."""
-    known = {name for name, _ in fragments}
-    asked = dict.fromkeys(name for one in series for name in one.meta.kconfig if name not in known)
-    return (*fragments, *catalog.load_fragments(tuple(asked)))
+def build_kernel(
+    plan: Plan, wanted: Wanted, *, ground: Ground, store: Store, observer: Observer
+) -> Kernel | BuildFailure:
+    """Build one kernel of ``plan``, or find it in the cache."""
+    builder = Builder(store, say=observer.say, on_progress=partial(observer.building, wanted.label))
+    return builder.build(
+        BuildRequest(
+            source=plan.source,
+            tree=ground.tree,
+            commit=ground.commit,
+            fragments=catalog.load_fragments(plan.kconfig),
+            series=wanted.series,
+            jobs=os.cpu_count() or 1,
+        )
+    )
 
 
-def _describe_build(role: Role, outcome: Kernel | BuildFailure) -> str:
+def _take_image(
+    plan: Plan, image: Path, config: Path | None, store: Store, observer: Observer
+) -> BuiltKernel:
+    """Return a kernel that was built elsewhere; its tests' headers are the plan's source's."""
+    kernel = load_prebuilt(
+        image,
+        config,
+        harness_dir=find_harness(store, plan.source),
+        store=store,
+        say=observer.say,
+    )
+    observer.say(f"kernel: {kernel.release}, built elsewhere: {image}")
+    return BuiltKernel(role=Role.BASE, series=(), outcome=kernel)
+
+
+def _list_wanted(stack: Sequence[Series], *, each_patch: bool) -> Iterator[Wanted]:
+    yield Wanted(role=Role.BASE, series=())
+    patches = name_patches(stack)
+    if not patches:
+        return
+    for patch in patches[:-1] if each_patch else ():
+        yield Wanted(role=Role.STEP, series=take_patches(stack, patch.number), patch=patch)
+    yield Wanted(role=Role.PATCHED, series=tuple(stack), patch=patches[-1])
+
+
+def _describe_build(wanted: Wanted, outcome: Kernel | BuildFailure) -> str:
     if isinstance(outcome, BuildFailure):
-        return f"{role} kernel: does not build: {outcome.error}\n  log: {outcome.log}"
+        return f"{wanted.label} kernel: does not build: {outcome.error}\n  log: {outcome.log}"
     if outcome.is_cached:
-        return f"{role} kernel: {outcome.release} from the cache, no compiler run"
+        return f"{wanted.label} kernel: {outcome.release} from the cache, no compiler run"
     return (
-        f"{role} kernel: {outcome.release} built in {outcome.build_seconds:.0f} s, "
+        f"{wanted.label} kernel: {outcome.release} built in {outcome.build_seconds:.0f} s, "
         f"{outcome.compiled_files} files compiled"
     )

@@ -14,7 +14,7 @@ from testbed.core.assemble import (
 )
 from testbed.core.events import NotApplicable
 from testbed.core.plan import Plan
-from testbed.core.record import CellRecord, HostFacts, KernelRecord, Role
+from testbed.core.record import CellRecord, HostFacts, KernelRecord, Role, StepRecord
 from testbed.core.result import LogFile, TestResult
 from testbed.host.accel import Accel
 from testbed.host.builder import Kernel
@@ -32,9 +32,9 @@ _LOG_KINDS: Final = (
 )
 
 
-def name_cell(role: Role, topology: str) -> str:
-    """Return the name of a cell, which is also its folder's."""
-    return f"{role}-{Path(topology).stem}"
+def name_cell(label: str, topology: str) -> str:
+    """Return the name of a cell, which is also its folder's, from its kernel's label."""
+    return f"{label}-{Path(topology).stem}"
 
 
 def make_cells(
@@ -53,10 +53,10 @@ def make_cells(
     first = plan.topologies[0]
     return tuple(
         _make_cell(
-            name_cell(one.role, topology),
+            name_cell(one.label, topology),
             topology=topology,
             kernel=_describe_kernel(one),
-            outcome=by_name.get(name_cell(one.role, topology)),
+            outcome=by_name.get(name_cell(one.label, topology)),
             unhosted=failures if topology == first else (),
         )
         for one in built
@@ -64,11 +64,29 @@ def make_cells(
     )
 
 
+def make_steps(built: Sequence[BuiltKernel], cells: Sequence[CellRecord]) -> tuple[StepRecord, ...]:
+    """Return the kernels on the way from the base to the patched one, with their ``cells``."""
+    return tuple(
+        StepRecord(
+            patch=one.patch,
+            kernel=_describe_kernel(one),
+            cells=tuple(cell for cell in cells if _is_of(cell, one)),
+        )
+        for one in built
+        if one.role is Role.STEP and one.patch is not None
+    )
+
+
+def _is_of(cell: CellRecord, built: BuiltKernel) -> bool:
+    is_same = cell.kernel.role is built.role and cell.kernel.key == built.outcome.key
+    return is_same and isinstance(built.outcome, Kernel)
+
+
 def keep_build_log(built: BuiltKernel, run_dir: RunDir) -> None:
     """Copy the log of a build into the run's folder: the cache may forget it."""
     log = built.outcome.log
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-    run_dir.write(_name_build_log(built.role), text)
+    run_dir.write(_name_build_log(built.label), text)
 
 
 def read_host(accel: Accel, qemu_version: str) -> HostFacts:
@@ -135,9 +153,9 @@ def _describe_kernel(built: BuiltKernel) -> KernelRecord:
         is_cached=kernel.is_cached if kernel else False,
         compiled_files=outcome.compiled_files,
         failure="" if isinstance(outcome, Kernel) else outcome.error,
-        logs=(LogFile(kind="build", path=_name_build_log(built.role)),),
+        logs=(LogFile(kind="build", path=_name_build_log(built.label)),),
     )
 
 
-def _name_build_log(role: Role) -> str:
-    return f"build/{role}.log"
+def _name_build_log(label: str) -> str:
+    return f"build/{label}.log"

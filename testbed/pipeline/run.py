@@ -17,28 +17,44 @@ from testbed.core.assemble import find_unhosted
 from testbed.core.capacity import count_guests, need_of
 from testbed.core.compare import compare_cells
 from testbed.core.deterministic_argv import find_obstacle
+from testbed.core.eviction import describe
 from testbed.core.exit_code import decide_exit
 from testbed.core.junit import merge_junit
 from testbed.core.plan import Plan
 from testbed.core.record import SCHEMA_VERSION, Role, RunRecord, dump_record
 from testbed.core.request import RunRequest, SavedRun, dump_request, parse_request
 from testbed.core.series import Series
+from testbed.core.steps import find_culprits
 from testbed.core.topology import Topology
+from testbed.core.wishes import add_wishes
 from testbed.errors import UserError
 from testbed.host import catalog
 from testbed.host.accel import Accel, choose_accel, read_qemu_version
 from testbed.host.admission import measure_host
-from testbed.host.builder import Kernel
+from testbed.host.builder import BuildFailure, Kernel
 from testbed.host.cells import CellJob, CellOutcome, run_cells
+from testbed.host.eviction import bound, read_keep
 from testbed.host.facts import count_cores
 from testbed.host.guest_image import build_guest_image
 from testbed.host.harness import choose_harness
 from testbed.host.run_dir import JUNIT_FILE, RECORD_FILE, REPORT_FILE, REQUEST_FILE, RunDir
 from testbed.host.store import Store
 from testbed.pipeline.footing import check_footing, name_kernels, name_machines
-from testbed.pipeline.kernels import BuiltKernel, build_kernels, load_stack
+from testbed.pipeline.kernels import (
+    BuiltKernel,
+    Ground,
+    build_kernels,
+    name_patches,
+    resolve_request,
+)
 from testbed.pipeline.observer import Observer
-from testbed.pipeline.recording import keep_build_log, make_cells, name_cell, read_host
+from testbed.pipeline.recording import (
+    keep_build_log,
+    make_cells,
+    make_steps,
+    name_cell,
+    read_host,
+)
 from testbed.report.html import render_report
 
 _NOT_BOOTED: Final = Accel(name="none", reason="nothing was booted")
@@ -60,6 +76,7 @@ class _Job:
     run_dir: RunDir
     topologies: tuple[Topology, ...]
     stack: tuple[Series, ...]
+    ground: Ground
     qemu_version: str
     store: Store
     observer: Observer
@@ -77,10 +94,15 @@ def run(
     Raises :class:`testbed.errors.TestbedError` for what is no verdict on a kernel, and
     :class:`RunInterruptedError` for Ctrl-C.
     """
-    plan, now = request.plan, datetime.now(UTC)
+    now = datetime.now(UTC)
+    stack, ground = resolve_request(request, say=observer.say)
+    plan = add_wishes(
+        request.plan, [series.meta for series in stack], is_narrowed=request.is_narrowed
+    )
+    request = request.model_copy(update={"plan": plan})
     topologies = tuple(catalog.load_topology(name) for name in plan.topologies)
     _check_mode(plan, topologies)
-    stack, qemu_version = load_stack(plan), read_qemu_version()
+    qemu_version = read_qemu_version()
     run_dir = RunDir.create(runs_dir, started=now, name=request.plan_name)
     with run_dir.hold():
         job = _Job(
@@ -92,6 +114,7 @@ def run(
             run_dir=run_dir,
             topologies=topologies,
             stack=stack,
+            ground=ground,
             qemu_version=qemu_version,
             store=store,
             observer=observer,
@@ -121,11 +144,13 @@ def resume(run_dir: RunDir, *, store: Store, observer: Observer) -> tuple[RunRec
         if not Path(request.workdir).is_dir():
             raise UserError(f"{request.workdir}, where the run was started, is not there any more")
         with contextlib.chdir(request.workdir):  # names in a plan may be relative
+            stack, ground = resolve_request(request, say=observer.say)
             job = _Job(
                 saved=saved,
                 run_dir=run_dir,
                 topologies=tuple(catalog.load_topology(one) for one in request.plan.topologies),
-                stack=load_stack(request.plan),
+                stack=stack,
+                ground=ground,
                 qemu_version=read_qemu_version(),
                 store=store,
                 observer=observer,
@@ -144,18 +169,28 @@ def _take_up(run_dir: RunDir) -> SavedRun:
 
 def _work(job: _Job) -> RunRecord:
     """Carry out what is left of a run, from the request that is kept first to its record."""
+    keep_bytes = read_keep()
     try:
         job.run_dir.write(REQUEST_FILE, dump_request(job.saved))
-        return _carry_out(job)
+        record = _carry_out(job)
     except KeyboardInterrupt as err:
         raise RunInterruptedError(job.run_dir.path) from err
+    if keep_bytes is not None:
+        job.observer.say(describe(bound(job.store, keep_bytes), now_ns=time.time_ns())[-1])
+    return record
 
 
 def _carry_out(job: _Job) -> RunRecord:
     plan, saved, run_dir = job.plan, job.saved, job.run_dir
     began = time.monotonic()
-    tree = Path(saved.request.tree) if saved.request.tree else None
-    built = build_kernels(plan, job.stack, tree=tree, store=job.store, observer=job.observer)
+    built = build_kernels(
+        plan,
+        job.stack,
+        ground=job.ground,
+        each_patch=saved.request.each_patch,
+        store=job.store,
+        observer=job.observer,
+    )
     check_footing(saved, name_kernels(built), folder=run_dir.path)
     for kernel in built:
         keep_build_log(kernel, run_dir)
@@ -163,11 +198,16 @@ def _carry_out(job: _Job) -> RunRecord:
     is_narrowed = saved.request.is_narrowed
     unhosted = () if is_narrowed else find_unhosted([one.events for one in outcomes])
     cells = make_cells(plan, built, outcomes, unhosted=unhosted)
-    comparison = compare_cells(
-        [cell for cell in cells if cell.kernel.role is Role.BASE],
-        [cell for cell in cells if cell.kernel.role is Role.PATCHED],
+    base, patched = (
+        [cell for cell in cells if cell.kernel.role is role] for role in (Role.BASE, Role.PATCHED)
     )
-    exit_code, exit_reason = decide_exit(cells, comparison)
+    patches = name_patches(job.stack)
+    steps = make_steps(built, cells)
+    culprits = find_culprits(base, steps, patched, patches=patches) if steps else ()
+    comparison = compare_cells(base, patched)
+    exit_code, exit_reason = decide_exit(
+        [*base, *patched], comparison, steps=steps, culprits=culprits
+    )
     record = RunRecord(
         schema_version=SCHEMA_VERSION,
         id=run_dir.path.name,
@@ -177,22 +217,25 @@ def _carry_out(job: _Job) -> RunRecord:
         started=saved.started,
         seconds=round(saved.spent_s + time.monotonic() - began, 3),
         host=read_host(accel, job.qemu_version),
-        cells=cells,
+        cells=(*base, *patched),
         comparison=comparison,
         exit_code=exit_code,
         exit_reason=exit_reason,
         mode=plan.mode,
         seed=plan.seed,
+        patches=patches,
+        steps=steps,
+        culprits=culprits,
     )
     _write(record, outcomes, run_dir)
     return record
 
 
 def _test(job: _Job, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple[CellOutcome, ...]]:
-    """Run the tests of every kernel on every topology; where one does not build, none."""
+    """Run the tests of every kernel on every topology; where base or patched is missing, none."""
     plan, store, observer = job.plan, job.store, job.observer
     kernels = [(one, one.outcome) for one in built if isinstance(one.outcome, Kernel)]
-    if len(kernels) < len(built):
+    if any(isinstance(one.outcome, BuildFailure) and one.role is not Role.STEP for one in built):
         return _NOT_BOOTED, ()
     base = kernels[0][1]
     harness = choose_harness(store, base.harness_dir, say=observer.say)
@@ -211,14 +254,14 @@ def _test(job: _Job, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple[CellOut
     at_once = min(plan.parallel or max(fitting), len(kernels) * len(fitting))
     jobs = [
         CellJob(
-            name=name_cell(one.role, topology),
-            folder=job.run_dir.cell_folder(name_cell(one.role, topology)),
+            name=name_cell(one.label, topology),
+            folder=job.run_dir.cell_folder(name_cell(one.label, topology)),
             kernel=kernel.image,
-            kernel_config=kernel.config,
+            kernel_config=kernel.config if kernel.config.is_file() else None,
             image=image,
             topology=topology,
             accel=accel.name,
-            features=tuple(name for series in one.series for name in series.meta.provides),
+            features=one.features,
             tests=plan.tests,
             select=plan.select,
             mode=plan.mode,

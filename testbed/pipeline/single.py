@@ -4,7 +4,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.core.plan import Plan
+from testbed.core.request import RunRequest
+from testbed.core.wishes import add_wishes
 from testbed.errors import UserError
 from testbed.host import catalog, proc
 from testbed.host.accel import choose_accel
@@ -17,7 +18,7 @@ from testbed.host.harness import choose_harness, find_harness
 from testbed.host.qemu import BootRequest
 from testbed.host.store import Store
 from testbed.host.vm import Vm
-from testbed.pipeline.kernels import build_kernels, load_stack
+from testbed.pipeline.kernels import BuiltKernel, build_kernels, resolve_request
 from testbed.pipeline.observer import Observer
 
 _KERNEL_FAILED = 3
@@ -31,13 +32,13 @@ class Artifacts:
     exit_code: int
 
 
-def build_all(plan: Plan, *, tree: Path | None, store: Store, observer: Observer) -> Artifacts:
-    """Build the kernels of ``plan`` and the guest image that goes with them."""
-    built = build_kernels(plan, load_stack(plan), tree=tree, store=store, observer=observer)
-    kernels = [(k.role, k.outcome) for k in built if isinstance(k.outcome, Kernel)]
+def build_all(request: RunRequest, *, store: Store, observer: Observer) -> Artifacts:
+    """Build the kernels of ``request`` and the guest image that goes with them."""
+    built = _build(request, store=store, observer=observer)
+    kernels = [(k.label, k.outcome) for k in built if isinstance(k.outcome, Kernel)]
     paths = [
-        (f"{role} {what}", path)
-        for role, kernel in kernels
+        (f"{label} {what}", path)
+        for label, kernel in kernels
         for what, path in (("kernel", kernel.image), (".config", kernel.config))
     ]
     if len(kernels) < len(built):
@@ -48,25 +49,18 @@ def build_all(plan: Plan, *, tree: Path | None, store: Store, observer: Observer
 
 
 def boot_guest(
-    plan: Plan,
-    *,
-    kernel: Path | None,
-    tree: Path | None,
-    topology: str,
-    store: Store,
-    observer: Observer,
+    request: RunRequest, *, kernel: Path | None, topology: str, store: Store, observer: Observer
 ) -> Vm | BootFailure:
-    """Boot ``kernel``, or where it is None the last one that ``plan`` builds."""
+    """Boot ``kernel``, or where it is None the last one that ``request`` builds."""
     machine = catalog.load_topology(topology)
     if kernel is None:
-        built = build_kernels(plan, load_stack(plan), tree=tree, store=store, observer=observer)
-        newest = built[-1].outcome
+        newest = _build(request, store=store, observer=observer)[-1].outcome
         if isinstance(newest, BuildFailure):
             raise UserError(f"nothing to boot: the kernel does not build: {newest.error}")
         kernel = newest.image
         harness = choose_harness(store, newest.harness_dir, say=observer.say)
     else:
-        harness = find_harness(store, plan.source)
+        harness = find_harness(store, request.plan.source)
     image = build_guest_image(store, harness, say=observer.say)
     accel = _probe(store, kernel, image, observer)
     log_dir = Path(tempfile.mkdtemp(prefix="testbed-boot-"))
@@ -80,6 +74,19 @@ def boot_guest(
             log_dir=log_dir,
             admission=open_admission(store.root),
         )
+    )
+
+
+def _build(request: RunRequest, *, store: Store, observer: Observer) -> tuple[BuiltKernel, ...]:
+    stack, ground = resolve_request(request, say=observer.say)
+    plan = add_wishes(request.plan, [series.meta for series in stack])
+    return build_kernels(
+        plan,
+        stack,
+        ground=ground,
+        each_patch=request.each_patch,
+        store=store,
+        observer=observer,
     )
 
 

@@ -17,6 +17,7 @@ from markupsafe import Markup
 from testbed.core.record import ChangeKind, Role, RunRecord
 from testbed.core.result import LogFile, NodeCount, Placement, TestResult
 from testbed.report import view, words
+from testbed.report.steps import describe_step, list_steps
 from testbed.report.text import (
     clean_text,
     clip_text,
@@ -100,6 +101,7 @@ def render_report(record: RunRecord, *, read_log: Callable[[str], str]) -> str:
             metrics=metrics[:_METRICS],
             metrics_left=max(0, len(metrics) - _METRICS),
             kernels=view.list_kernels(record),
+            steps=list_steps(record),
             read_logs=logs.read,
             kind_meanings=words.KIND_MEANINGS,
             verdict_meanings=words.VERDICT_MEANINGS,
@@ -163,6 +165,7 @@ def _environment() -> Environment:
         number=format_number,
         ratio=_ratio,
         seconds=format_seconds,
+        step=describe_step,
         tone=words.tone_of,
         verdict=words.label_verdict,
         verdict_counts=view.count_verdicts,

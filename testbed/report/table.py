@@ -20,6 +20,7 @@ from rich.text import Text
 from testbed.core.record import ChangeKind, RunRecord
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
 from testbed.core.text import shorten_middle
+from testbed.report.steps import describe_step, list_steps
 from testbed.report.text import (
     clean_text,
     clip_lines,
@@ -84,6 +85,8 @@ def render_summary(record: RunRecord) -> RenderableType:
         parts.append(_render_table(record, outages, findings))
     parts += [Padding(_text(line, "dim"), (0, 0, 0, 1)) for line in _quiet_lines(record)]
     parts += _render_blocks(outages, findings)
+    if record.steps:
+        parts.append(Padding(_render_steps(record), (1, 0, 0, 0)))
     return Group(*parts, Text(""), _render_last_line(record))
 
 
@@ -124,6 +127,19 @@ def _outage_cells(outage: Outage, *, is_compared: bool) -> Iterator[RenderableTy
         yield _verdict_text(verdict) if side == role else _text("")
     kind = ChangeKind.REGRESSED if outage.is_regression else None
     yield _text(label_kind(kind) if kind else "", _STYLES["bad"])
+
+
+def _render_steps(record: RunRecord) -> Table:
+    """Return the table of what each patch did."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, show_edge=False, padding=(0, 1))
+    table.add_column("", justify="right")
+    table.add_column("patch", ratio=1)
+    table.add_column("what it does to the tests", ratio=1, overflow="fold")
+    for row in list_steps(record):
+        subject = _Shortened(_line(row.patch.subject))
+        words = _text(describe_step(row), _STYLES[row.tone])
+        table.add_row(str(row.patch.number), subject, words)
+    return table
 
 
 def _quiet_lines(record: RunRecord) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Made-up run records for the tests of what is computed from records and of the reports."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from testbed.core.compare import compare_cells
@@ -10,8 +11,10 @@ from testbed.core.record import (
     CellRecord,
     HostFacts,
     KernelRecord,
+    PatchRecord,
     Role,
     RunRecord,
+    StepRecord,
 )
 from testbed.core.result import (
     Crash,
@@ -22,10 +25,12 @@ from testbed.core.result import (
     TestResult,
     Verdict,
 )
+from testbed.core.steps import find_culprits
 
 TWO_NODES: Final = "numa2"
 MEMORYLESS: Final = "numa3-memoryless"
 TOPOLOGIES: Final = (TWO_NODES, MEMORYLESS)
+SIDES: Final = (Role.BASE, Role.PATCHED)
 
 MBIND: Final = "guest-tests/mempolicy/mbind.c"
 MIGRATE: Final = "guest-tests/migrate/migrate_pages.c"
@@ -209,7 +214,7 @@ def wrong_node_run() -> RunRecord:
         [
             make_cell(_usual_tests(role), role=role, topology=topology)
             for topology in TOPOLOGIES
-            for role in Role
+            for role in SIDES
         ]
     )
 
@@ -217,7 +222,7 @@ def wrong_node_run() -> RunRecord:
 def clean_run() -> RunRecord:
     """Return a run in which every test passes on both kernels."""
     tests = [make_test(test_id) for test_id in TEST_IDS]
-    return make_run([make_cell(tests, role=role, topology=t) for t in TOPOLOGIES for role in Role])
+    return make_run([make_cell(tests, role=role, topology=t) for t in TOPOLOGIES for role in SIDES])
 
 
 def single_kernel_run() -> RunRecord:
@@ -233,7 +238,7 @@ def boot_failure_run() -> RunRecord:
     cells = [
         make_cell([make_test(i) for i in TEST_IDS], role=role, topology=topology)
         for topology in TOPOLOGIES
-        for role in Role
+        for role in SIDES
     ]
     unbooted = [
         make_test(i, Verdict.BOOT_FAILED, message=BOOT_PANIC.title, crash=BOOT_PANIC)
@@ -252,6 +257,50 @@ def build_failure_run() -> RunRecord:
         unbuilt = [make_test(i, Verdict.BUILD_FAILED, message=failure) for i in TEST_IDS]
         cells.append(make_cell(unbuilt, role=Role.PATCHED, topology=topology, failure=failure))
     return make_run(cells)
+
+
+def stepped_run() -> RunRecord:
+    """Return a run that tested each of five patches: the second fails a test, the third mends it.
+
+    The fourth does not build; from the fifth on, or from there, another test fails.
+    """
+    patches = tuple(
+        PatchRecord(number=n, filename=f"{n:04}-mm-part.patch", subject=f"mm/migrate: part {n}")
+        for n in range(1, 6)
+    )
+    failure = "mm/migrate.c:2436:24: error: implicit declaration of function 'folio_mvoe'"
+    bad = {2: {TEST_IDS[0]: Verdict.FAILED}, 5: {TEST_IDS[1]: Verdict.CRASHED}}
+    roles = {0: Role.BASE, **dict.fromkeys((1, 2, 3), Role.STEP), 5: Role.PATCHED}
+    columns = {
+        number: tuple(
+            make_cell(
+                [make_test(i, bad.get(number, {}).get(i, Verdict.PASSED)) for i in TEST_IDS],
+                role=role,
+                topology=topology,
+            )
+            for topology in TOPOLOGIES
+        )
+        for number, role in roles.items()
+    }
+    steps = tuple(
+        StepRecord(
+            patch=patches[n - 1],
+            kernel=make_kernel(Role.STEP, failure="" if n in columns else failure),
+            cells=columns.get(n, ()),
+        )
+        for n in range(1, 5)
+    )
+    culprits = find_culprits(columns[0], steps, columns[5], patches=patches)
+    run = make_run([*columns[0], *columns[5]])
+    exit_code, exit_reason = decide_exit(run.cells, run.comparison, steps=steps, culprits=culprits)
+    return replace(
+        run,
+        patches=patches,
+        steps=steps,
+        culprits=culprits,
+        exit_code=exit_code,
+        exit_reason=exit_reason,
+    )
 
 
 def hostile_run(*, long_message_chars: int = 100_000) -> RunRecord:

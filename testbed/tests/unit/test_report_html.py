@@ -19,6 +19,7 @@ from testbed.tests.unit.records import (
     make_run,
     make_test,
     single_kernel_run,
+    stepped_run,
     wrong_node_run,
 )
 
@@ -30,6 +31,7 @@ RUNS = {
     "no build": build_failure_run(),
     "hostile": hostile_run(),
     "no cells": make_run([]),
+    "patch by patch": stepped_run(),
 }
 every_run = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 

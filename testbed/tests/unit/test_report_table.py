@@ -16,6 +16,7 @@ from testbed.report.text import (
     describe_counts,
     format_number,
     format_seconds,
+    join_line,
     tail_lines,
 )
 from testbed.report.view import list_metrics, shared_folder
@@ -31,6 +32,7 @@ from testbed.tests.unit.records import (
     make_run,
     make_test,
     single_kernel_run,
+    stepped_run,
     wrong_node_run,
 )
 
@@ -42,6 +44,7 @@ RUNS = {
     "no build": build_failure_run(),
     "hostile": hostile_run(),
     "no cells": make_run([]),
+    "patch by patch": stepped_run(),
 }
 every_run = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 
@@ -401,3 +404,17 @@ def test_many_regressions_do_not_push_the_table_off_the_screen() -> None:
     assert len(rows_of(text, "x.c")) == len(names)
     assert text.count("passed on base, failed on patched") == 8
     assert "the report has the details of 22 more tests" in text
+
+
+def test_each_patch_has_a_row_that_says_what_it_did() -> None:
+    shown = print_plain(render_summary(stepped_run()))
+    rows = dict(
+        zip("12345", (rows_of(shown, f"{number}  ")[0][1:] for number in "12345"), strict=True)
+    )
+    assert rows["1"] == ["mm/migrate: part 1", "nothing"]
+    assert rows["2"][0] == "mm/migrate: part 2"
+    assert rows["2"][1].startswith("made to fail: global.move_private (numa2, numa3-memoryless)")
+    assert rows["3"][1].startswith("mended: global.move_private (numa2, numa3-memoryless)")
+    assert rows["4"][1].startswith("did not build: mm/migrate.c:2436:24: error")
+    assert rows["5"][1].startswith("perhaps made to fail: global.move_shared_is_skipped")
+    assert "exit 3: after patch 4 (mm/migrate: part 4) the kernel did not build" in join_line(shown)

@@ -8,7 +8,7 @@ from testbed.host.builder import Kernel
 from testbed.host.guest_image import GuestImage, build_guest_image
 from testbed.host.project import cache_dir, data_dir
 from testbed.host.store import Store
-from testbed.pipeline.kernels import build_kernels
+from testbed.pipeline.kernels import Ground, build_kernels
 
 
 class Quiet:
@@ -33,7 +33,7 @@ def store() -> Store:
 def kernel(store: Store) -> Kernel:
     """The base kernel of the quick plan."""
     plan = catalog.load_plan(data_dir() / "ci/plans/quick.yaml")
-    (built,) = build_kernels(plan, (), tree=None, store=store, observer=Quiet())
+    (built,) = build_kernels(plan, (), ground=Ground(), store=store, observer=Quiet())
     assert isinstance(built.outcome, Kernel), built.outcome
     return built.outcome
 

@@ -56,7 +56,7 @@ def test_the_quick_plan_is_green(quick: tuple[Path, proc.Completed], record: Run
     verdicts = {t.verdict for cell in record.cells for t in cell.tests}
     assert verdicts <= {Verdict.PASSED, Verdict.SKIPPED}
     assert len(record.cells) == 4
-    for role in Role:  # each_test: once
+    for role in (Role.BASE, Role.PATCHED):  # each_test: once
         ids = [t.id for cell in record.cells if cell.kernel.role is role for t in cell.tests]
         assert sorted({one for one in ids if ids.count(one) > 1}) == ["boot"]
     assert (folder / "runs/latest").resolve().name == record.id

@@ -10,8 +10,19 @@ from testbed.core.plan import DEFAULT_SOURCE
 QUICK_PLAN: Final = "ci/plans/quick.yaml"
 
 Series = click.option(
-    "--series", "-s", multiple=True, metavar="NAME", help="A patch series; several are stacked."
+    "--series",
+    "-s",
+    multiple=True,
+    metavar="SERIES",
+    help="A folder, an mbox, a patch, a message id or lore URL; several are stacked.",
 )
+Git = click.option(
+    "--git", metavar="RANGE", help="Commits of --tree as a series: BASE..TIP, or a branch."
+)
+Commit = click.option(
+    "--commit", metavar="REV", help="A commit of --tree in place of what lies there."
+)
+NoSeries = click.option("--no-series", is_flag=True, help="The base kernel alone.")
 Source = click.option(
     "--source", metavar="SPEC", help=f"Kernel source, debian:VERSION.  [default: {DEFAULT_SOURCE}]"
 )
@@ -30,6 +41,12 @@ Kernel = click.option(
     "--kernel",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A kernel image (bzImage) that is already built.",
+)
+Config = click.option(
+    "--config",
+    "kconfig",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The .config of --kernel, so that tests know what it can do.",
 )
 
 RunsDir = click.option(

@@ -1,0 +1,22 @@
+"""What the commands share of the terminal and of the cache."""
+
+from typing import Final
+
+from rich.console import Console
+
+from testbed.host.project import cache_dir
+from testbed.host.store import Store
+from testbed.terminal import LiveView
+
+WIDTH: Final = 100
+
+
+def make_console() -> Console:
+    """In a pipe there is no width to ask for: take the one that every table fits."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+
+
+def open_store(view: LiveView) -> Store:
+    """Open the user's cache; what it has to say goes to ``view``."""
+    return Store(cache_dir(), say=view.say)
