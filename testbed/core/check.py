@@ -1,8 +1,7 @@
 """What `testbed check` finds in a series: the values, and what they come to."""
 
-import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -14,9 +13,6 @@ EXIT_CLEAN: Final = 0
 EXIT_FINDINGS: Final = 1
 EXIT_DOES_NOT_APPLY: Final = 2
 EXIT_DOES_NOT_BUILD: Final = 3
-
-_CONFIG_LINE: Final = re.compile(r"(?P<sign>[+-])\s*(?:menu)?config\s+(?P<name>\w+)\s*(?:#.*)?")
-_FILE_LINE: Final = re.compile(r"(?:\+\+\+|---) (?P<path>\S+)")
 
 
 class Stage(StrEnum):
@@ -205,27 +201,3 @@ def choose_spread(names: Sequence[str], *, near: Sequence[str], limit: int) -> t
     room = min(limit - len(close), len(others))
     spread = [others[place * len(others) // room] for place in range(room)]
     return tuple(sorted([*close, *spread]))
-
-
-def find_added_options(patch: Patch) -> tuple[str, ...]:
-    """Return the options that a patch adds to Kconfig files, in order; one that moves is none."""
-    added: dict[str, None] = {}
-    removed: set[str] = set()
-    for line in _list_kconfig_lines(patch):
-        if match := _CONFIG_LINE.fullmatch(line):
-            if match["sign"] == "+":
-                added[match["name"]] = None
-            else:
-                removed.add(match["name"])
-    return tuple(name for name in added if name not in removed)
-
-
-def _list_kconfig_lines(patch: Patch) -> Iterator[str]:
-    is_kconfig = False
-    for line in patch.text.splitlines():
-        if line.startswith("diff --git "):
-            is_kconfig = False
-        elif match := _FILE_LINE.match(line):
-            is_kconfig = PurePosixPath(match["path"]).name.startswith("Kconfig")
-        elif is_kconfig:
-            yield line.rstrip()

@@ -20,6 +20,7 @@ from testbed.core.patch import (
     find_mismatch,
     parse_patch,
 )
+from testbed.core.patch_kconfig import find_added_options
 from testbed.core.strict_yaml import StrictModel, parse_yaml
 from testbed.errors import SeriesError
 
@@ -124,15 +125,28 @@ def leave_out(stack: Sequence[Series], numbers: Collection[int]) -> tuple[Series
 def take_patches(stack: Sequence[Series], count: int) -> tuple[Series, ...]:
     """Return the ``stack`` with its first ``count`` patches alone, less the series left empty.
 
-    ``count`` is from 0 to the number of all its patches.
+    ``count`` is from 0 to the number of all its patches. Options that a later patch adds are not
+    asked for.
     """
-    total = len(list_patches(stack))
-    if not 0 <= count <= total:
-        raise ValueError(f"{count} of {total} patches")
+    patches = list_patches(stack)
+    if not 0 <= count <= len(patches):
+        raise ValueError(f"{count} of {len(patches)} patches")
+    to_come = {name for patch in patches[count:] for name in find_added_options(patch)}
     taken: list[Series] = []
     for series in stack:
-        patches = series.patches[:count]
-        count -= len(patches)
-        if patches:
-            taken.append(replace(series, patches=patches))
+        kept = series.patches[:count]
+        count -= len(kept)
+        if kept:
+            taken.append(replace(series, patches=kept, meta=_less_options(series.meta, to_come)))
     return tuple(taken)
+
+
+def format_own_options(stack: Sequence[Series]) -> str:
+    """Return a kconfig fragment of the options that the series of a ``stack`` add themselves."""
+    options = dict.fromkeys(option for series in stack for option in series.meta.options)
+    return "".join(f"CONFIG_{option.removeprefix('CONFIG_')}\n" for option in options)
+
+
+def _less_options(meta: SeriesMeta, names: Collection[str]) -> SeriesMeta:
+    kept = (o for o in meta.options if o.removeprefix("CONFIG_").split("=")[0] not in names)
+    return meta.model_copy(update={"options": tuple(kept)})

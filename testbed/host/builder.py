@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from testbed.core.kconfig import merge_fragments
 from testbed.core.series import Patch
 from testbed.errors import UserError
 from testbed.host.checkpatch import CheckpatchResult
@@ -148,7 +147,6 @@ class Builder:
         return Job(
             request=request,
             source=source,
-            merged=merge_fragments(request.fragments, version=source.version),
             toolchain=identify_toolchain(self._store),
         )
 

@@ -3,23 +3,32 @@
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from typing import Final
 
-from testbed.core.kconfig import Merged, hash_options
+from testbed.core.kconfig import Merged, hash_options, merge_fragments
+from testbed.core.series import format_own_options
 from testbed.host.kbuild import RECIPE
 from testbed.host.kernel import BuildRequest, Identity
 from testbed.host.mirror import configures
 from testbed.host.out_dir import Purpose
 from testbed.host.source import Source
 
+_OWN: Final = "series.yaml"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One kernel to build; ``merged`` are the options that are asked for."""
+    """One kernel to build."""
 
     request: BuildRequest
     source: Source
-    merged: Merged
     toolchain: str
+
+    @property
+    def merged(self) -> Merged:
+        """The options that are asked for, by the fragments and by the series themselves."""
+        own = (_OWN, format_own_options(self.request.series))
+        return merge_fragments((*self.request.fragments, own), version=self.source.version)
 
     @property
     def identity(self) -> Identity:

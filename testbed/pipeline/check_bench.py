@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
-from testbed.core.check import Finding, FindingKind, PatchCheck, VariantCheck, find_added_options
+from testbed.core.check import Finding, FindingKind, PatchCheck, VariantCheck
 from testbed.core.compiler_warnings import CompilerMessage
 from testbed.core.series import Patch, Series, list_patches, take_patches
 from testbed.core.text import clean
@@ -52,12 +52,7 @@ class Bench:
 
         It asks for the options that the series add, as far as they are there by then.
         """
-        to_come = {name for patch in self.patches[count:] for name in find_added_options(patch)}
-        series = tuple(_without_options(one, to_come) for one in take_patches(self.stack, count))
-        options = dict.fromkeys(option for one in series for option in one.meta.options)
-        text = "".join(f"CONFIG_{option.removeprefix('CONFIG_')}\n" for option in options)
-        own = (("series.yaml", text),) if text else ()
-        return replace(self.request, series=series, fragments=(*self.request.fragments, *own))
+        return replace(self.request, series=take_patches(self.stack, count))
 
     def compile(
         self,
@@ -83,15 +78,6 @@ class Bench:
                 checker=checker,
             )
         )
-
-
-def _without_options(series: Series, names: set[str]) -> Series:
-    kept = tuple(
-        option
-        for option in series.meta.options
-        if option.removeprefix("CONFIG_").split("=")[0] not in names
-    )
-    return replace(series, meta=series.meta.model_copy(update={"options": kept}))
 
 
 @dataclass(kw_only=True)

@@ -10,13 +10,13 @@ from testbed.core.check import (
     VariantCheck,
     changes_code,
     choose_spread,
-    find_added_options,
     list_included,
     list_sources,
     name_object,
 )
 from testbed.core.compiler_warnings import CompilerMessage, find_new, parse_messages
 from testbed.core.kconfig import NOT_SET, parse_fragment
+from testbed.core.patch_kconfig import find_added_options
 from testbed.host.kbuild import identify_checker
 from testbed.host.objects import ObjectOutcome
 from testbed.pipeline.check_bench import W1, Bench, Draft, Variant, attribute

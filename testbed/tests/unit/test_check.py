@@ -12,11 +12,11 @@ from testbed.core.check import (
     choose_spread,
     count_findings,
     decide_exit,
-    find_added_options,
     list_included,
     list_sources,
     name_object,
 )
+from testbed.core.patch_kconfig import find_added_options
 from testbed.core.series import Patch, parse_patch
 from testbed.host.dependents import find_dependents
 
