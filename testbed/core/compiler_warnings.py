@@ -67,15 +67,11 @@ class CompilerMessage:
         return f"{self.place}: {tool}{grade}{self.message}{flag}"
 
 
-def parse_messages(lines: Iterable[str], *, tree: str = "") -> tuple[CompilerMessage, ...]:
-    """Return the warnings and errors of a log, each place once: many files include a header.
-
-    Paths below ``tree`` are made relative to it.
-    """
-    prefix = f"{tree.rstrip('/')}/" if tree else ""
+def parse_messages(lines: Iterable[str]) -> tuple[CompilerMessage, ...]:
+    """Return the warnings and errors of a log, each place once: many files include a header."""
     found: dict[CompilerMessage, None] = {}
     for raw in lines:
-        message = _parse(clean(raw[:_MAX_LINE_CHARS]).strip(), prefix)
+        message = _parse(clean(raw[:_MAX_LINE_CHARS]).strip())
         if message is not None:
             found[message] = None
     return tuple(found)
@@ -99,25 +95,25 @@ def find_new(
     return tuple(new)
 
 
-def _parse(line: str, prefix: str) -> CompilerMessage | None:
+def _parse(line: str) -> CompilerMessage | None:
     if match := _OBJTOOL.fullmatch(line):
-        return _make(match, prefix, flag=OBJTOOL, number=None)
+        return _make(match, flag=OBJTOOL, number=None)
     match = _MESSAGE.fullmatch(line)
     if match is None or _NO_SOURCE.fullmatch(match["file"]):
         return None
     number = int(match["line"][:_MAX_DIGITS])
     if match["column"] is None:
-        return _make(match, prefix, flag=KERNEL_DOC, number=number)
-    return _make(match, prefix, flag="", number=number)
+        return _make(match, flag=KERNEL_DOC, number=number)
+    return _make(match, flag="", number=number)
 
 
-def _make(match: re.Match[str], prefix: str, *, flag: str, number: int | None) -> CompilerMessage:
+def _make(match: re.Match[str], *, flag: str, number: int | None) -> CompilerMessage:
     text = match["message"]
     told = _FLAG.search(text) if not flag else None
     if told:
         text = text[: told.start()]
     return CompilerMessage(
-        file=match["file"].removeprefix(prefix).removeprefix("./"),
+        file=match["file"].removeprefix("./"),
         line=number,
         message=shorten_middle(text.strip(), width=_MAX_MESSAGE_CHARS),
         flag=told["flag"] if told else flag,

@@ -34,6 +34,7 @@ __all__ = [
     "find_header_problems",
     "find_hunk",
     "find_mismatch",
+    "format_own_options",
     "leave_out",
     "list_patches",
     "parse_patch",

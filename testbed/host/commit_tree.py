@@ -23,11 +23,8 @@ from testbed.host import proc
 from testbed.host.git import GIT
 from testbed.host.mirror import Entry, Scan, digest_kconfig
 
-# Objects under their own names (git-replace(1) would put others in their place). The lazy fetch of
-# a partial clone would write into the repository: a git that is too old for GIT_NO_LAZY_FETCH
-# still talks no protocol that is not allowed (git(1)).
+# Objects under their own names: git-replace(1) would put others in their place.
 _GIT: Final = (*GIT, "--no-replace-objects")
-_ENV: Final = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1", "GIT_TERMINAL_PROMPT": "0"}
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _LISTED: Final = re.compile(
@@ -151,7 +148,6 @@ def read_blobs(
         proc.find_tool("git")
         process = proc.start(
             [*_GIT, f"--git-dir={repository}", "cat-file", "--batch", "--buffer"],
-            env=_ENV,
             stdin=asked,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -192,7 +188,6 @@ def _read_listing(repository: Path, tree_sha: str) -> bytes:
         proc.find_tool("git")
         process = proc.start(
             [*_GIT, f"--git-dir={repository}", "ls-tree", "-r", "-z", "--full-tree", tree_sha],
-            env=_ENV,
             stdout=subprocess.PIPE,
             stderr=said,
         )
@@ -243,7 +238,7 @@ def _check_folders(entries: Mapping[str, Entry], repository: Path) -> None:
 
 def _ask(tree: Path, *words: str) -> proc.Completed:
     proc.find_tool("git")
-    return proc.run([*_GIT, "-C", str(tree), *words], env=_ENV, check=False)
+    return proc.run([*_GIT, "-C", str(tree), *words], check=False)
 
 
 def _hint(tree: Path, rev: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from testbed.core.text import clean
 from testbed.errors import InfraError
 from testbed.host import proc
 from testbed.host.mirror import configures, sync_mirror
@@ -55,4 +56,4 @@ def _unpack(tarball: Path, folder: Path) -> None:
     )
     # tar says so too where a pattern matches nothing: what counts is that there is a Kconfig.
     if not (folder / "Kconfig").is_file():
-        raise InfraError(f"{tarball}: no Kconfig files in it: {done.output.strip()}")
+        raise InfraError(f"{tarball}: no Kconfig files in it: {clean(done.output).strip()}")

@@ -11,12 +11,12 @@ from typing import Final, TypeAlias
 import kconfiglib
 
 from testbed.host.kconfig_load import Expr
+from testbed.host.kconfig_origin import is_boolean, split
 
 ON: Final = "y"
 OFF: Final = "n"
 
 _MAX_DEPTH: Final = 24
-_BOOLEAN: Final = frozenset({kconfiglib.BOOL, kconfiglib.TRISTATE})
 _ALTERNATIVE: Final = {kconfiglib.AND: False, kconfiglib.OR: True}
 
 # What these open is not meant for a kernel that is run (init/Kconfig, 6.12).
@@ -85,30 +85,28 @@ class _Search:
         symbol, value = parts
         if operator not in {kconfiglib.EQUAL, kconfiglib.UNEQUAL}:
             return None
-        if symbol.orig_type not in _BOOLEAN or value.str_value not in {ON, OFF}:
+        if not is_boolean(symbol) or value.str_value not in {ON, OFF}:
             return None
         wanted = (value.str_value == ON) == (operator is kconfiglib.EQUAL)
         return self.reach(symbol, is_on=wanted == is_on)
 
     def _turn_on(self, symbol: kconfiglib.Symbol) -> Wishes | None:
-        if symbol.is_constant or symbol.orig_type not in _BOOLEAN:
+        if symbol.is_constant or not is_boolean(symbol):
             return None
+        needed = split(symbol.direct_dep, kconfiglib.AND)
         asked = self._cheapest(
-            self._join(_split(symbol.direct_dep), [node.prompt[1]], then={symbol.name: ON})
+            self._join(needed, [node.prompt[1]], then={symbol.name: ON})
             for node in symbol.nodes
             if node.prompt
         )
         if asked is not None and self._cost(asked) < _LAST_RESORT_COST:
             return asked
         ways = [self.reach(part, is_on=True) for part in list_selectors(symbol)]
-        ways += [
-            self._join(_split(symbol.direct_dep), [value], [condition])
-            for value, condition in symbol.defaults
-        ]
+        ways += [self._join(needed, [value], [condition]) for value, condition in symbol.defaults]
         return self._cheapest([asked, *ways])
 
     def _turn_off(self, symbol: kconfiglib.Symbol) -> Wishes | None:
-        if symbol.is_constant or symbol.orig_type not in _BOOLEAN:
+        if symbol.is_constant or not is_boolean(symbol):
             return None
         unselected = self._join(list_selectors(symbol), is_on=False)
         if unselected is None:
@@ -144,12 +142,8 @@ class _Search:
 
 def list_selectors(symbol: kconfiglib.Symbol) -> list[Expr]:
     """Return the expressions each of which selects ``symbol`` where it is on."""
-    parts = kconfiglib.split_expr(symbol.rev_dep, kconfiglib.OR)
+    parts = split(symbol.rev_dep, kconfiglib.OR)
     return [part for part in parts if part is not symbol.kconfig.n]
-
-
-def _split(expr: Expr) -> list[Expr]:
-    return list(kconfiglib.split_expr(expr, kconfiglib.AND))
 
 
 def _list_ways_in(choice: kconfiglib.Choice) -> list[Expr]:

@@ -1,18 +1,16 @@
 """Why an option did not land, by the Kconfig files of the tree itself."""
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import kconfiglib
 
 from testbed.core.kconfig import NOT_SET, Unmet, Version
 from testbed.errors import KconfigError
+from testbed.host.kconfig_explain import find_near_names
 from testbed.host.kconfig_load import Expr, Kconfig, load_kconfig
-
-_MAX_NAMES: Final = 3
-_TRISTATE: Final = ("n", "m", "y")
+from testbed.host.kconfig_origin import is_boolean, join_some, list_setting, show, split
+from testbed.host.kconfig_solve import list_selectors
 
 
 def explain_unmet(
@@ -39,10 +37,10 @@ def _describe(item: Unmet) -> str:
 def _explain(kconfig: Kconfig, item: Unmet) -> str:
     symbol = kconfig.syms.get(item.option)
     if symbol is None or not symbol.nodes:
-        near = difflib.get_close_matches(item.option, _names(kconfig), n=_MAX_NAMES, cutoff=0.8)
+        near = find_near_names(kconfig, item.option)
         hint = f" (did you mean {' or '.join(near)}?)" if near else ""
         return f"no such option in this tree{hint}"
-    if symbol.orig_type not in {kconfiglib.BOOL, kconfiglib.TRISTATE}:
+    if not is_boolean(symbol):
         return _explain_value(symbol)
     if item.wanted == NOT_SET or _rank(item.wanted) < _rank(item.got or NOT_SET):
         return _explain_forced(symbol)
@@ -71,7 +69,7 @@ def _explain_off(symbol: kconfiglib.Symbol, wanted: str) -> str:
 def _explain_forced(symbol: kconfiglib.Symbol) -> str:
     if symbol.choice is not None and symbol.choice.selection is symbol:
         return "it is what its choice falls back to: ask for another one of the choice"
-    selectors = [item for item in _selectors(symbol) if kconfiglib.expr_value(item)]
+    selectors = list_setting(symbol.rev_dep)
     if selectors:
         return f"it is selected by {_join(selectors)}"
     hidden = [_find_false(node.prompt[1]) for node in symbol.nodes if node.prompt]
@@ -95,51 +93,31 @@ def _explain_value(symbol: kconfiglib.Symbol) -> str:
 def _find_false(expr: Expr) -> list[Expr]:
     """Return those parts of a conjunction that are off; for a choice, what keeps it shut."""
     found = []
-    for part in kconfiglib.split_expr(expr, kconfiglib.AND):
+    for part in split(expr, kconfiglib.AND):
         if kconfiglib.expr_value(part) == 0:
             inner = _find_false(part.direct_dep) if isinstance(part, kconfiglib.Choice) else []
             found += inner or [part]
     return found
 
 
-def _selectors(symbol: kconfiglib.Symbol) -> list[Expr]:
-    parts = kconfiglib.split_expr(symbol.rev_dep, kconfiglib.OR)
-    return [part for part in parts if part is not symbol.kconfig.n]
-
-
 def _describe_selectors(symbol: kconfiglib.Symbol) -> str:
     """Return what would have to be on for something to select ``symbol``."""
-    ways = [" and ".join(map(_show_value, _find_false(way) or [way])) for way in _selectors(symbol)]
-    return f"selected by {_join_some(ways, word='or')}" if ways else ""
+    ways = [" and ".join(map(show, _find_false(way) or [way])) for way in list_selectors(symbol)]
+    return f"selected by {join_some(ways, word='or')}" if ways else ""
 
 
 def _join(exprs: Sequence[Expr]) -> str:
-    return _join_some([_show(expr) for expr in exprs], word="and")
-
-
-def _join_some(texts: Sequence[str], *, word: str) -> str:
-    more = [f"{len(texts) - _MAX_NAMES} more"] if len(texts) > _MAX_NAMES else []
-    return f" {word} ".join([*texts[:_MAX_NAMES], *more])
+    return join_some(map(_show, exprs), word="and")
 
 
 def _show(expr: Expr) -> str:
     """Return the expression, its value, and for a symbol nobody can set what selects it."""
-    shown = _show_value(expr)
+    shown = show(expr)
     if isinstance(expr, kconfiglib.Symbol) and expr.nodes and not any(n.prompt for n in expr.nodes):
         selectors = _describe_selectors(expr)
         return f"{shown}, which is {selectors}" if selectors else shown
     return shown
 
 
-def _show_value(expr: Expr) -> str:
-    text = kconfiglib.expr_str(expr)
-    value = _TRISTATE[kconfiglib.expr_value(expr)]
-    return f"({text}) [={value}]" if " " in text else f"{text} [={value}]"
-
-
 def _rank(value: str) -> int:
-    return _TRISTATE.index(value) if value in _TRISTATE else 0
-
-
-def _names(kconfig: Kconfig) -> Iterable[str]:
-    return [symbol.name for symbol in kconfig.unique_defined_syms]
+    return int(kconfiglib.STR_TO_TRI.get(value, 0))

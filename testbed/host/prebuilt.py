@@ -46,16 +46,11 @@ def load_prebuilt(
     data = _read(image, limit_bytes=_MAX_IMAGE_BYTES, what="a kernel image")
     release = read_release(data, name=str(image))
     config = config or _find_config(image, release)
-    config_data = b""
     if config is None:
         say(f"{image}: no config-{release} beside it: what tests need of it cannot be checked")
-    else:
-        config_data = _read(config, limit_bytes=_MAX_CONFIG_BYTES, what="a kernel's .config")
-        _check(config_data.decode(errors="replace"), image=image, config=config, say=say)
-    image_sha = hashlib.sha256(data).hexdigest()
-    config_sha = hashlib.sha256(config_data).hexdigest() if config else ""
-    parts = json.dumps(["prebuilt", image_sha, config_sha])
-    key = hashlib.sha256(parts.encode()).hexdigest()[:_KEY_CHARS]
+    config_data = _read_config(config, image=image, say=say) if config else b""
+    image_sha, config_sha = _hash(data), _hash(config_data) if config else ""
+    key = _hash(json.dumps(["prebuilt", image_sha, config_sha]).encode())[:_KEY_CHARS]
     if store.find(KERNELS, key) is None:
         with store.create(KERNELS, key) as fresh:
             files = find_kernel_files(fresh)
@@ -85,7 +80,10 @@ def load_prebuilt(
     )
 
 
-def _check(text: str, *, image: Path, config: Path, say: Callable[[str], None]) -> None:
+def _read_config(config: Path, *, image: Path, say: Callable[[str], None]) -> bytes:
+    """Return the configuration of ``image``; raises where it cannot run the guests."""
+    data = _read(config, limit_bytes=_MAX_CONFIG_BYTES, what="a kernel's .config")
+    text = data.decode(errors="replace")
     if not read_values(text.splitlines()):
         raise UserError(f"{config}: is no .config of a kernel: it sets no option")
     missing = find_missing_options(text)
@@ -95,6 +93,7 @@ def _check(text: str, *, image: Path, config: Path, say: Callable[[str], None]) 
     if without:
         listed = "; ".join(str(one) for one in without)
         say(f"{image}: C tests only, there is no SSH to its guests: {listed}")
+    return data
 
 
 def _find_config(image: Path, release: str) -> Path | None:
@@ -102,6 +101,10 @@ def _find_config(image: Path, release: str) -> Path | None:
     folders = (image.parent, image.resolve().parent)
     found = (folder / f"config-{release}" for folder in folders)
     return next((path for path in found if path.is_file()), None)
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _read(path: Path, *, limit_bytes: int, what: str) -> bytes:

@@ -27,9 +27,6 @@ GIT_ALONE: Final = (*GIT, "-c", "core.quotePath=false", "--git-dir=/nonexistent"
 """The start of a git command that reads and writes files, and knows no repository."""
 GIT_APPLY: Final = (*GIT_ALONE, "apply", "-p1", "--whitespace=nowarn")
 
-# Only read: an object that a partial clone lacks is not fetched, which would write to it.
-_READ_ONLY: Final = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
-
 # patch(1) of GNU patch 2.7.6. --unified keeps it from taking a diff for a script of ed's; --binary
 # from stripping carriage returns; --get=0 from asking a version control system; what a patch is
 # called that it reverses (--force) and how the user likes it otherwise does not count.
@@ -103,9 +100,7 @@ class Refitter:
             return False
         argv = [*GIT, "--no-replace-objects", "-C", str(self._objects), "cat-file", "blob"]
         with path.open("wb") as sink:
-            process = start(
-                [*argv, f"{base}^{{blob}}"], env=_READ_ONLY, stdout=sink, stderr=DEVNULL
-            )
+            process = start([*argv, f"{base}^{{blob}}"], stdout=sink, stderr=DEVNULL)
             try:
                 return process.wait() == 0
             finally:

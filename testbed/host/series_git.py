@@ -10,6 +10,7 @@ from testbed.core.series import Series
 from testbed.core.text import clean
 from testbed.errors import SeriesError, UserError
 from testbed.host import proc
+from testbed.host.commit_tree import resolve_commit
 from testbed.host.git import GIT
 from testbed.host.series_dir import load_formatted
 
@@ -74,24 +75,12 @@ def _split_range(text: str, tree: Path) -> tuple[str, str]:
     if "..." in text:
         raise UserError(f"{text}: write BASE..TIP, with two dots")
     if ".." not in text:
-        tip = _find_commit(text, tree=tree)
+        tip = resolve_commit(tree, text)
         return _find_trunk(text, tip, tree=tree), tip
     base, _, tip = text.partition("..")
     if not base:
         raise UserError(f"{text}: write BASE..TIP: the commit before the first one is missing")
-    return _find_commit(base, tree=tree), _find_commit(tip or "HEAD", tree=tree)
-
-
-def _find_commit(name: str, *, tree: Path) -> str:
-    commit = _ask(
-        tree, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
-    )
-    if not commit:
-        raise UserError(
-            f"{clean(name)!r} names no commit in {tree}: write BASE..TIP or a branch, as "
-            "`git log` takes it"
-        )
-    return commit
+    return resolve_commit(tree, base), resolve_commit(tree, tip or "HEAD")
 
 
 def _find_trunk(name: str, tip: str, *, tree: Path) -> str:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from email.parser import BytesHeaderParser
 from email.policy import compat32
 from pathlib import Path
+from subprocess import TimeoutExpired
 from tempfile import TemporaryDirectory
 from typing import Final
 
@@ -22,7 +23,7 @@ from testbed.core.patch import parse_patch
 from testbed.core.patch_header import SubjectTags, read_base_commit, read_header, read_tags
 from testbed.core.series import Series, SeriesMeta
 from testbed.core.text import clean
-from testbed.errors import SeriesError
+from testbed.errors import InfraError, SeriesError
 from testbed.host import proc
 from testbed.host.b4 import choose_newest
 from testbed.host.git import GIT
@@ -152,6 +153,7 @@ def make_series(
     patches = tuple(
         parse_patch(text, filename=where) for text, where in zip(texts, names, strict=True)
     )
+    sent = [*(cover.text for cover in covers), *texts]
     alone = patches[0].subject if len(patches) == 1 and patches[0].author else ""
     title = covers[0].tags.title if covers else alone
     why = "\n".join(read_header(covers[0].text).body) if covers else ""
@@ -160,14 +162,9 @@ def make_series(
         patches=patches,
         meta=SeriesMeta(title=title or name, why=clean(why), base=()),
         title=title,
-        base_commit=find_base_commit([*(cover.text for cover in covers), *texts]),
+        base_commit=next(filter(None, map(read_base_commit, sent)), ""),
         notes=notes,
     )
-
-
-def find_base_commit(texts: Sequence[str]) -> str:
-    """Return the commit of the first ``base-commit:`` in a series' mails; empty without one."""
-    return next((commit for text in texts if (commit := read_base_commit(text))), "")
 
 
 def sort_patches(patches: Sequence[Mail], *, where: str) -> tuple[Mail, ...]:
@@ -231,6 +228,8 @@ def _read_mail(file: Path, *, where: str) -> Mail:
         process = proc.start([*_GIT, *argv], cwd=file.parent, stdin=stdin, stdout=stdout)
         try:
             status = process.wait(_SPLIT_S)
+        except TimeoutExpired as err:
+            raise InfraError(f"{where}: git mailinfo came to no end in {_SPLIT_S:g} s") from err
         finally:
             proc.end(process)
     info = _decode(said.read_bytes())

@@ -10,7 +10,7 @@ from testbed.core.bisection import Ending
 from testbed.core.judge import Outcome
 from testbed.core.series import Patch
 from testbed.core.text import shorten_middle
-from testbed.report.text import clean_text, clip_lines, count, format_seconds, join_line
+from testbed.report.text import clean_text, clip_lines, count, format_seconds, show_line
 
 _LINE_CHARS: Final = 300
 _MESSAGE_LINES: Final = 12
@@ -87,7 +87,7 @@ def render_series(
     lines += _tell_evidence(bisected, min(bad, key=lambda one: one.index))
     good = max((one for one in tried if one.index < answer.first), key=lambda one: one.index)
     lines += _tell_evidence(bisected, good)
-    return (*lines, *_tell_cost(bisected), f"  to see it: {_line(shlex.join(command))}")
+    return (*lines, *_tell_cost(bisected), _tell_command(command))
 
 
 def render_commits(
@@ -115,7 +115,7 @@ def render_commits(
     bad = [one for one in bisected.steps if one.outcome is Outcome.BAD]
     own = [one for one in bad if one.commit in bisected.commits]
     lines += _tell_evidence(bisected, (own or bad)[-1])
-    return (*lines, *_tell_cost(bisected), f"  to see it: {_line(shlex.join(command))}")
+    return (*lines, *_tell_cost(bisected), _tell_command(command))
 
 
 def choose_select(test: str) -> str:
@@ -176,7 +176,7 @@ def _name_kernel(step: Step, total: int) -> str:
     if step.without:
         return f"patches 1 to {step.index} without {', '.join(map(str, step.without))}"
     if step.index == total:
-        return f"all {count(total, 'patch')}".replace("patchs", "patches")
+        return f"all {count(total, 'patch', plural='patches')}"
     return f"patches 1 to {step.index}" if step.index > 1 else "patch 1 alone"
 
 
@@ -191,4 +191,10 @@ def _name(commit: str, described: Mapping[str, str]) -> str:
 def _line(text: str) -> str:
     """Return ``text`` as one harmless line; blanks at its start stay."""
     indent = text[: len(text) - len(text.lstrip(" "))]
-    return indent + shorten_middle(join_line(clean_text(text)), width=_LINE_CHARS)
+    return indent + show_line(text, width=_LINE_CHARS)
+
+
+def _tell_command(command: Sequence[str]) -> str:
+    """Return the line of what shows the failure: whole, for it is to be copied."""
+    shown = clean_text(shlex.join(command)).replace("\n", " ")
+    return f"  to see it: {shown}"

@@ -27,8 +27,7 @@ from testbed.core.check import (
     count_findings,
     decide_exit,
 )
-from testbed.core.text import shorten_middle
-from testbed.report.text import clean_text, clip_lines, count, format_seconds, join_line
+from testbed.report.text import clean_text, clip_lines, count, format_seconds, show_line
 
 _BAD: Final = "bold red"
 _GOOD: Final = "green"
@@ -215,20 +214,18 @@ def _render_counts(report: CheckReport) -> Iterator[Text]:
 def _render_verdict(report: CheckReport) -> Text:
     code = decide_exit(report)
     kinds = count_findings(report.findings)
-    patches = f"{len(report.patches)} patch{'' if len(report.patches) == 1 else 'es'}"
+    patches = count(len(report.patches), "patch", plural="patches")
     found = count(sum(kinds.values()), "finding") if kinds else "nothing found"
     line = f"{patches}, {found} in {format_seconds(report.seconds)}; exit {code}"
     return _text(line, _GOOD if code == EXIT_CLEAN else _BAD)
 
 
 def _count_kind(number: int, kind: FindingKind) -> str:
-    if number == 1:
-        return f"1 {_NOUNS[kind]}"
-    return f"{number} {_PLURALS.get(kind, _NOUNS[kind] + 's')}"
+    return count(number, _NOUNS[kind], plural=_PLURALS.get(kind, ""))
 
 
 def _line(text: str) -> str:
-    return shorten_middle(join_line(clean_text(text)), width=_LINE_CHARS)
+    return show_line(text, width=_LINE_CHARS)
 
 
 def _text(text: str, style: str = "") -> Text:

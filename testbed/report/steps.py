@@ -83,11 +83,6 @@ def _name_tests(culprits: Sequence[Culprit]) -> str:
     return f"{shown} and {count(more, 'more test')}" if more > 0 else shown
 
 
-def find_culprit(record: RunRecord, *, test: str, topology: str) -> Culprit | None:
-    """Return which patch made a test fail on a topology, where that is known."""
-    return next((c for c in record.culprits if (c.test, c.topology) == (test, topology)), None)
-
-
 def _find_trouble(failure: str, cells: Sequence[CellRecord]) -> str:
     if failure:
         return f"did not build: {failure}"

@@ -28,7 +28,7 @@ from testbed.report.text import (
     count,
     describe_counts,
     format_seconds,
-    join_line,
+    show_line,
 )
 from testbed.report.view import (
     Finding,
@@ -258,7 +258,7 @@ def _message(message: str) -> RenderableType:
 
 
 def _line(text: str) -> str:
-    return shorten_middle(join_line(clean_text(text)), width=_LINE_CHARS)
+    return show_line(text, width=_LINE_CHARS)
 
 
 def _text(text: str, style: str = "") -> Text:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from testbed.core.result import NodeCount
-from testbed.core.text import strip_escapes
+from testbed.core.text import shorten_middle, strip_escapes
 
 # C0 and C1 controls, marks that reorder text (Unicode TR9), what is not seen at all and makes one
 # name look like another, lone surrogates, noncharacters.
@@ -61,6 +61,11 @@ def join_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def show_line(text: str, *, width: int) -> str:
+    """Return ``text`` as one harmless line of at most ``width`` characters."""
+    return shorten_middle(join_line(clean_text(text)), width=width)
+
+
 def describe_node(node: int) -> str:
     """Return ``node 1``, or what the node -1 stands for."""
     return "not present" if node < 0 else f"node {node}"
@@ -73,9 +78,9 @@ def describe_counts(counts: Iterable[NodeCount]) -> str:
     return ", ".join(words) or "no pages"
 
 
-def count(number: int, noun: str) -> str:
-    """Return, say, ``1 page`` or ``1,024 pages``."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, *, plural: str = "") -> str:
+    """Return, say, ``1 page`` or ``1,024 pages``; ``plural`` is for what takes more than an s."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 def format_seconds(seconds: float) -> str:

@@ -170,6 +170,8 @@ def test_the_answer_names_patch_evidence_cost_and_the_command_that_shows_it(
     assert lines[-2].startswith("  confidence 99.99 %; 5 kernels, 5 built in ")
     assert lines[-2].endswith("; 6 runs")
     assert lines[-1] == "  to see it: testbed run --series 'my series' -k node.is_right"
+    long = render_series(bisected, bench.series.patches, command=[*COMMAND, "x" * 999])
+    assert long[-1] == f"{lines[-1]} {'x' * 999}"
     told = [describe_step(step, total=COUNT) for step in bisected.steps]
     assert told[0].startswith("all 16 patches: built in ")
     assert told[0].endswith(": bad: 1 of 1 run: failed: wanted on node 1, (patches 1 to 16 left)")

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +12,6 @@ import pytest
 
 from testbed.core.series import FileChange, Patch
 from testbed.errors import SeriesError
-from testbed.host.held import Holder, hold_folder
 from testbed.tests.fake_linux.rig import diff, fingerprint
 from testbed.tests.fake_linux.small_tree import (
     ALPHABET,
@@ -26,33 +25,6 @@ from testbed.tests.fake_linux.small_tree import (
     stack,
     text,
 )
-
-
-@pytest.fixture
-def holder(tmp_path: Path) -> Iterator[Holder]:
-    (tmp_path / "work").mkdir()
-    with hold_folder(tmp_path / "work", say=print) as found:
-        yield found
-
-
-@pytest.fixture
-def small(tmp_path: Path, holder: Holder) -> Tree:
-    tree = Tree(tmp_path / "work", holder)
-    tree.write("mm/a.c", text(ALPHABET))
-    return tree
-
-
-@pytest.fixture
-def history(tmp_path: Path) -> History:
-    return History(tmp_path / "history")
-
-
-@pytest.fixture
-def known(tmp_path: Path, holder: Holder, history: History) -> Tree:
-    """A tree whose repository has what patches were made for."""
-    tree = Tree(tmp_path / "work", holder, objects=history.path)
-    tree.write("mm/a.c", text(ALPHABET))
-    return tree
 
 
 def make_patch(one: str, *names: str) -> Patch:

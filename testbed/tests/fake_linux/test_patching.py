@@ -2,13 +2,12 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from testbed.core.series import parse_patch
-from testbed.host.held import Holder, hold_folder
+from testbed.host.held import Holder
 from testbed.tests.fake_linux.rig import diff, fingerprint, mail
 from testbed.tests.fake_linux.small_tree import (
     ALPHABET,
@@ -24,33 +23,6 @@ from testbed.tests.fake_linux.small_tree import (
     stack,
     text,
 )
-
-
-@pytest.fixture
-def holder(tmp_path: Path) -> Iterator[Holder]:
-    (tmp_path / "work").mkdir()
-    with hold_folder(tmp_path / "work", say=print) as found:
-        yield found
-
-
-@pytest.fixture
-def small(tmp_path: Path, holder: Holder) -> Tree:
-    tree = Tree(tmp_path / "work", holder)
-    tree.write("mm/a.c", text(ALPHABET))
-    return tree
-
-
-@pytest.fixture
-def history(tmp_path: Path) -> History:
-    return History(tmp_path / "history")
-
-
-@pytest.fixture
-def known(tmp_path: Path, holder: Holder, history: History) -> Tree:
-    """A tree whose repository has what patches were made for."""
-    tree = Tree(tmp_path / "work", holder, objects=history.path)
-    tree.write("mm/a.c", text(ALPHABET))
-    return tree
 
 
 def test_what_fits_exactly_has_no_note(small: Tree) -> None:
@@ -220,31 +192,22 @@ def test_several_conflicts_are_named(known: Tree, history: History) -> None:
     assert message.endswith("has a conflict in lines 5, 14-15 of the tree's")
 
 
-def test_an_index_line_of_another_file_does_not_count(known: Tree, history: History) -> None:
-    history.diff(["another", "file"], ["entirely"])
-    other = history.diff(["another", "file"], ["entirely"])
-    index = next(line for line in other.splitlines(keepends=True) if line.startswith("index "))
-    known.write("mm/a.c", text(changed("letter k", "something")))
-    head, sep, rest = diff(
-        "mm/a.c", text(ALPHABET), text(changed("letter m", "letter M"))
-    ).partition("--- ")
-
-    applied, _ = known.apply(head + index + sep + rest)
-
-    assert applied[0].notes == ("mm/a.c, hunk 1: applied with fuzz 2: look at it",)
-
-
-def test_an_older_file_in_the_index_line_does_not_count(known: Tree, history: History) -> None:
-    """The patch fits it, but elsewhere: then it was not made for it."""
-    older = ["older", *ALPHABET]
-    index = history.diff(older, ["x"]).splitlines(keepends=True)[1]
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["another", "file"],
+        ["older", *ALPHABET],  # the patch fits it, but elsewhere: then it was not made for it
+    ],
+)
+def test_an_index_line_of_another_file_does_not_count(
+    known: Tree, history: History, lines: list[str]
+) -> None:
+    index = history.diff(lines, ["entirely"]).splitlines(keepends=True)[1]
     assert index.startswith("index ")
     known.write("mm/a.c", text(changed("letter k", "something")))
-    head, sep, rest = diff(
-        "mm/a.c", text(ALPHABET), text(changed("letter m", "letter M"))
-    ).partition("--- ")
+    patch = diff("mm/a.c", text(ALPHABET), text(changed("letter m", "letter M")))
 
-    applied, _ = known.apply(head + index + sep + rest)
+    applied, _ = known.apply(patch.replace("--- ", f"{index}--- ", 1))
 
     assert applied[0].notes == ("mm/a.c, hunk 1: applied with fuzz 2: look at it",)
 

@@ -185,11 +185,9 @@ def test_a_merge_is_refused_by_name(repo: Repo) -> None:
         ("topic..topic", "topic..topic: no commits"),
         ("main...topic", "main...topic: write BASE..TIP, with two dots"),
         ("..topic", "..topic: write BASE..TIP: the commit before the first one is missing"),
-        ("nosuch..topic", "'nosuch' names no commit in "),
-        ("main..nosuch", "'nosuch' names no commit in "),
-        ("--output=x..topic", "'--output=x' names no commit in "),
-        ("--all", "'--all' names no commit in "),
-        ("", "'' names no commit in "),
+        ("--output=x..topic", "'--output=x' is no revision of git"),
+        ("--all", "'--all' is no revision of git"),
+        ("", "'' is no revision of git"),
         ("main", "main: has nothing on top of an upstream, main or master: write BASE..main, "),
     ],
 )
@@ -198,6 +196,19 @@ def test_a_range_that_will_not_do_is_refused(repo: Repo, text: str, message: str
         load_range(text, tree=repo.path)
 
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("text", ["nosuch..topic", "main..nosuch", "nosuch"])
+def test_an_end_that_is_no_commit_is_named(repo: Repo, text: str) -> None:
+    with pytest.raises(UserError, match=f"{repo.path}: has no commit nosuch"):
+        load_range(text, tree=repo.path)
+
+
+def test_an_end_that_is_a_branch_and_a_tag_is_refused(repo: Repo) -> None:
+    repo.git("tag", "topic", "main")
+
+    with pytest.raises(UserError, match="topic is a branch and a tag: write refs/heads/topic or"):
+        load_range("main..topic", tree=repo.path)
 
 
 def test_histories_without_a_common_commit_are_refused(repo: Repo) -> None:

@@ -255,6 +255,17 @@ def test_an_encoded_patch_in_a_quilt_folder_is_decoded(tmp_path: Path) -> None:
     assert load_series_spec(str(tmp_path)).patches[0].touched == ("mm/x.c",)
 
 
+def test_a_mail_that_git_does_not_come_to_an_end_with_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "1.patch", "Subject: mm: x\nContent-Transfer-Encoding: base64\n\n")
+    write(tmp_path / "series", "1.patch\n")
+    monkeypatch.setattr(series_mail, "_SPLIT_S", 0)
+
+    with pytest.raises(InfraError, match=r"1\.patch: git mailinfo came to no end in 0 s"):
+        load_series_spec(str(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("body", "author", "subject"),
     [
