@@ -31,9 +31,9 @@ def bench_pipeline() -> tuple[Row, ...]:
         tree = _WarmTree()
         for _ in range(_RUNS):
             series = write_new_series(folder)
-            builds.append(_build("--series", str(series)))
+            builds.append(_build("--series", str(series), said="files compiled"))
             makes.append(tree.make_again())
-            backs.append(_build("--no-series"))
+            backs.append(_build("--no-series", said="no compiler run"))
     return (
         Row(
             name="patch",
@@ -82,13 +82,17 @@ class _WarmTree:
             )
             os.environ["CCACHE_DISABLE"] = "1"  # make's environment has all of ccache's variables
             began = time.monotonic()
-            made = kbuild.build(jobs=self._job.request.jobs, on_progress=None)
+            try:
+                made = kbuild.build(jobs=self._job.request.jobs, on_progress=None)
+            finally:
+                del os.environ["CCACHE_DISABLE"]
             seconds = time.monotonic() - began
-            del os.environ["CCACHE_DISABLE"]
             require(made.outcome.returncode == 0, "make fails")
             require((out.path / _OBJECT).is_file(), f"{_OBJECT} was not made")
         return seconds
 
 
-def _build(*arguments: str) -> float:
-    return proc.run([sys.executable, "-m", "testbed", "build", *arguments]).seconds
+def _build(*arguments: str, said: str) -> float:
+    done = proc.run([sys.executable, "-m", "testbed", "build", *arguments])
+    require(said in done.output, f"{said!r} was not said:\n{done.output}")
+    return done.seconds

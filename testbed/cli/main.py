@@ -12,6 +12,7 @@ import click
 from testbed import __version__
 from testbed.cli import cache, kernels, lists, past, series
 from testbed.cli.screen import WIDTH
+from testbed.core.text import clean
 from testbed.errors import TestbedError, UserError
 from testbed.host.project import cache_dir
 from testbed.pipeline.run import RunInterruptedError
@@ -50,7 +51,7 @@ def main() -> NoReturn:
         err.show()
         sys.exit(UserError.exit_code)
     except TestbedError as err:
-        click.echo(f"testbed: {err}", err=True)
+        click.echo(f"testbed: {clean(str(err))}", err=True)
         sys.exit(err.exit_code)
     except Exception:  # noqa: BLE001 - the last stop: Python's own status, 1, means "regressed"
         traceback.print_exc()

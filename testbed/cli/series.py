@@ -149,21 +149,29 @@ def bisect(  # noqa: PLR0913 - one argument an option
             observer=view,
             on_step=tell,
         )
-    for line in _render(end, wanted):
+    for line in _render(end, wanted, asked):
         console.print(Text(line), soft_wrap=True)
     console.print(Text(f"account: {end.folder}"), soft_wrap=True)
     return 0 if end.bisected.answer.ending in _ANSWERED else 1
 
 
-def _render(end: BisectEnd, wanted: BisectRequest) -> tuple[str, ...]:
+def _render(end: BisectEnd, wanted: BisectRequest, asked: Asked) -> tuple[str, ...]:
     """Return the answer in lines, with the command that shows the failure."""
-    command = ["testbed", "run", "-t", wanted.topology]
-    command += ["-k", choose_select(wanted.spec.test)] if wanted.spec.test else []
-    run = wanted.run
-    command += ["--tree", run.tree] if run.tree else []
+    plan = wanted.run.plan
+    options: tuple[tuple[str, object], ...] = (
+        ("--plan", asked.plan),
+        ("--source", asked.source),
+        ("--tree", asked.tree),
+        ("-t", wanted.topology),
+        ("-k", choose_select(wanted.spec.test)),
+        ("--mode", plan.mode if plan.mode != "normal" else ""),
+    )
+    command = ["testbed", "run", *(str(w) for option in options if option[1] for w in option)]
     if end.stack:
-        command += ["--git", run.git] if run.git else []
-        command += [word for name in run.plan.series for word in ("--series", name)]
+        command += ["--git", asked.git] if asked.git else []
+        command += ["--commit", asked.commit] if asked.commit else []
+        # Those of the plan are its own, unless the command line names others.
+        command += [word for name in asked.series for word in ("--series", name)]
         return render_series(end.bisected, list_patches(end.stack), command=command)
     commits = end.bisected.commits
     command += ["--no-series", "--commit", commits[0]] if commits else []

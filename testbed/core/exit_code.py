@@ -94,6 +94,7 @@ def _tell_steps(steps: Sequence[StepRecord]) -> str:
         f"after patch {step.patch.number} ({step.patch.subject}) the kernel did not {what}"
         f"{_quote(cause)}"
         for step in steps
+        if not step.without
         for what, cause in _find_step_failures(step)
     )
 

@@ -111,11 +111,15 @@ class PatchRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
-    """The kernel with all patches up to ``patch``; ``cells`` is empty where it did not build."""
+    """The kernel with all patches up to ``patch``, less those numbered in ``without``.
+
+    ``cells`` is empty where it did not build.
+    """
 
     patch: PatchRecord
     kernel: KernelRecord
     cells: tuple[CellRecord, ...]
+    without: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

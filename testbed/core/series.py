@@ -36,6 +36,7 @@ __all__ = [
     "find_mismatch",
     "format_own_options",
     "leave_out",
+    "list_features",
     "list_patches",
     "parse_patch",
     "parse_series_file",
@@ -140,6 +141,13 @@ def take_patches(stack: Sequence[Series], count: int) -> tuple[Series, ...]:
         if kept:
             taken.append(replace(series, patches=kept, meta=_less_options(series.meta, to_come)))
     return tuple(taken)
+
+
+def list_features(part: Sequence[Series], stack: Sequence[Series]) -> tuple[str, ...]:
+    """Return what the series of ``stack`` provide that are whole in ``part`` of it."""
+    patches = set(list_patches(part))
+    whole = [series for series in stack if patches.issuperset(series.patches)]
+    return tuple(name for series in whole for name in series.meta.provides)
 
 
 def format_own_options(stack: Sequence[Series]) -> str:

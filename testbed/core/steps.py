@@ -1,7 +1,7 @@
 """Patch by patch: which patch of a series made a test fail."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from testbed.core.compare import classify_change, worst_verdicts
@@ -29,13 +29,16 @@ def find_culprits(
     """Return the patch behind each test that is worse than on the base, after any of ``patches``.
 
     ``steps`` are the kernels between base and patched, in their order. A step that did not build,
-    boot or come to a verdict tells nothing, and the patches beside it stay suspects together. Of a
-    test that fails, passes and fails again, the last failure is told.
+    boot or come to a verdict tells nothing, and the patches beside it stay suspects together,
+    unless a step without the others shows the last of them to fail the test alone. Of a test that
+    fails, passes and fails again, the last failure is told.
     """
     if not base or not patched:
         return ()
     before = worst_verdicts(base)
-    columns = [*((step.patch.number, step.cells) for step in steps), (len(patches), patched)]
+    plain = [step for step in steps if not step.without]
+    columns = [*((step.patch.number, step.cells) for step in plain), (len(patches), patched)]
+    apart = [step for step in steps if step.without]
     known = [(number, *_look_over(cells)) for number, cells in columns]
     names = dict.fromkeys([*before, *(name for *_, verdicts in known for name in verdicts)])
     found = []
@@ -48,16 +51,33 @@ def find_culprits(
         episode = _find_last_episode(chain)
         if episode is not None:
             good, bad, mended = episode
+            suspects = tuple(patches[good.number : bad.number])
+            does_alone = any(_fails_alone(step, suspects, key, before) for step in apart)
             found.append(
                 Culprit(
                     test=test,
                     topology=topology,
                     verdict=bad.verdict,
-                    suspects=tuple(patches[good.number : bad.number]),
+                    suspects=suspects[-1:] if does_alone else suspects,
                     mended_by=patches[mended.number - 1] if mended else None,
                 )
             )
     return tuple(found)
+
+
+def _fails_alone(
+    step: StepRecord,
+    suspects: Sequence[PatchRecord],
+    key: tuple[str, str],
+    before: Mapping[tuple[str, str], Verdict],
+) -> bool:
+    """Whether ``step`` has the last of ``suspects`` and none of the others, and fails the test."""
+    others = {patch.number for patch in suspects[:-1]}
+    if step.patch != suspects[-1] or not others or not others.issubset(step.without):
+        return False
+    booted, verdicts = _look_over(step.cells)
+    is_known = key[0] in booted and verdicts.get(key) is not Verdict.LOST
+    return is_known and _look_at(step.patch.number, before.get(key), verdicts.get(key)).is_bad
 
 
 def _look_over(

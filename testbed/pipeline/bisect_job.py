@@ -1,7 +1,7 @@
 """A bisection with real kernels and real guests, from its request to its answer."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,9 +21,8 @@ from testbed.core.bisect_account import (
 from testbed.core.bisection import Rules
 from testbed.core.judge import JudgeSpec
 from testbed.core.plan import Plan
-from testbed.core.record import Role
 from testbed.core.request import RunRequest
-from testbed.core.series import Series, leave_out, list_patches, take_patches
+from testbed.core.series import Series, list_patches
 from testbed.core.wishes import add_wishes
 from testbed.errors import UserError
 from testbed.host import catalog
@@ -34,7 +33,13 @@ from testbed.host.run_dir import RunDir
 from testbed.host.store import Store
 from testbed.pipeline.bisect import bisect_commits, bisect_series
 from testbed.pipeline.bisect_apart import tell_apart
-from testbed.pipeline.kernels import Ground, Wanted, build_kernel, name_patches, resolve_request
+from testbed.pipeline.kernels import (
+    Ground,
+    build_kernel,
+    name_patches,
+    resolve_request,
+    want_kernel,
+)
 from testbed.pipeline.observer import Observer
 from testbed.pipeline.trials import Trials
 
@@ -100,15 +105,16 @@ def _bisect_series(
     ids = tuple(patch.patch_id for patch in list_patches(stack))
     inquiry = _inquire(request, base=f"{plan.source} {ground.tree} {ground.commit}", parts=ids)
 
+    provided: dict[str, tuple[str, ...]] = {}
+
     def build(count: int, without: tuple[int, ...] = (), /) -> Kernel | BuildFailure:
-        wanted = Wanted(role=Role.BASE, series=())
-        if count:
-            series = leave_out(take_patches(stack, count), without)
-            wanted = Wanted(role=Role.STEP, series=series, patch=names[count - 1])
-        return build_kernel(plan, wanted, ground=ground, store=store, observer=observer)
+        wanted = want_kernel(stack, count, without=without)
+        outcome = build_kernel(plan, wanted, ground=ground, store=store, observer=observer)
+        provided[outcome.key] = wanted.features
+        return outcome
 
     with _open_account(request, inquiry, runs_dir=runs_dir) as account:
-        run = _prepare_trials(request, plan, account, store, observer).run
+        run = _prepare_trials(request, plan, account, store, observer, provided).run
         keep = partial(account.keep, then=partial(on_step, total=len(names)))
         bisected = bisect_series(
             len(names),
@@ -139,7 +145,7 @@ def _bisect_commits(
     def build(commit: str, /) -> Kernel | BuildFailure:
         return build_kernel(
             plan,
-            Wanted(role=Role.BASE, series=()),
+            want_kernel((), 0),
             ground=Ground(tree=tree, commit=commit),
             store=store,
             observer=observer,
@@ -170,7 +176,12 @@ def _inquire(request: BisectRequest, *, base: str, parts: tuple[str, ...]) -> In
 
 
 def _prepare_trials(
-    request: BisectRequest, plan: Plan, account: "_OpenAccount", store: Store, observer: Observer
+    request: BisectRequest,
+    plan: Plan,
+    account: "_OpenAccount",
+    store: Store,
+    observer: Observer,
+    provided: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Trials:
     return Trials(
         plan=plan,
@@ -179,6 +190,7 @@ def _prepare_trials(
         folder=account.folder,
         store=store,
         observer=observer,
+        provided=provided or {},
     )
 
 

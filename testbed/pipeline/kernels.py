@@ -1,7 +1,7 @@
 """The kernels of a request: the base, the base with the series on top, and those on the way."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,8 @@ from typing import Final
 from testbed.core.plan import Plan
 from testbed.core.record import PatchRecord, Role
 from testbed.core.request import RunRequest
-from testbed.core.series import Series, list_patches, take_patches
+from testbed.core.series import Series, leave_out, list_features, list_patches, take_patches
+from testbed.errors import SeriesError
 from testbed.host import catalog
 from testbed.host.builder import Builder, BuildFailure, BuildRequest, Kernel
 from testbed.host.commit_tree import resolve_commit
@@ -38,18 +39,25 @@ class Ground:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """One kernel to build; ``patch`` is the last one in it, where there is one."""
+    """One kernel to build.
+
+    ``patch`` is the last one in it, where there is one; those numbered in ``without`` are left out
+    of the ones before. ``features`` is what its series provide.
+    """
 
     role: Role
     series: tuple[Series, ...]
     patch: PatchRecord | None = None
+    without: tuple[int, ...] = ()
+    features: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
         """``base``, ``patched``, or ``step-05`` after the fifth patch."""
-        if self.role is Role.STEP and self.patch is not None:
-            return f"{self.role}-{self.patch.number:0{_DIGITS}}"
-        return str(self.role)
+        if self.role is not Role.STEP or self.patch is None:
+            return str(self.role)
+        less = "".join(f"-without-{number:0{_DIGITS}}" for number in self.without)
+        return f"{self.role}-{self.patch.number:0{_DIGITS}}{less}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,12 +65,6 @@ class BuiltKernel(Wanted):
     """One kernel of a request, and what came of building it."""
 
     outcome: Kernel | BuildFailure
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """What its series provide; a series of which patches are missing provides nothing."""
-        whole = self.series if self.role is Role.PATCHED else ()
-        return tuple(name for series in whole for name in series.meta.provides)
 
 
 def load_stack(plan: Plan) -> tuple[Series, ...]:
@@ -90,6 +92,8 @@ def resolve_request(
         catalog.check_wishes(series)
         for note in series.notes:
             say(note)
+        if series.base_commit and commit is None:
+            say(f"{series.name}: made on commit {series.base_commit[:12]}, says its sender")
     return stack, Ground(
         tree=tree,
         commit=commit,
@@ -118,21 +122,77 @@ def build_kernels(
     """Build the base, and with a ``stack`` of series the patched kernel.
 
     With ``each_patch`` those between come too, one after each patch. A base that does not build
-    ends it; after a patch that does not build the next ones are still tried. The base gets the
-    fragments that the series ask for too: the patches are to be the only difference between them.
+    ends it; after a patch that does not build the next ones are still tried, and the first that
+    builds once more without it. The base gets the fragments that the series ask for too: the
+    patches are to be the only difference between them.
     """
     if ground.image is not None:
         return (_take_image(plan, ground.image, ground.image_config, store, observer),)
-    built: list[BuiltKernel] = []
-    for wanted in _list_wanted(stack, each_patch=each_patch):
-        outcome = build_kernel(plan, wanted, ground=ground, store=store, observer=observer)
-        observer.say(_describe_build(wanted, outcome))
-        built.append(
-            BuiltKernel(role=wanted.role, series=wanted.series, patch=wanted.patch, outcome=outcome)
-        )
-        if wanted.role is Role.BASE and isinstance(outcome, BuildFailure):
-            break
+    build = partial(_build_one, plan, ground=ground, store=store, observer=observer)
+    built = [build(want_kernel(stack, 0))]
+    total = len(name_patches(stack))
+    if not total or isinstance(built[0].outcome, BuildFailure):
+        return tuple(built)
+    unbuilt: list[int] = []
+    for count in range(1 if each_patch else total, total + 1):
+        built.append(build(want_kernel(stack, count)))
+        if isinstance(built[-1].outcome, BuildFailure):
+            unbuilt.append(count)
+        elif unbuilt:
+            built += _build_apart(stack, count, unbuilt, build=build, say=observer.say)
+            unbuilt = []
     return tuple(built)
+
+
+def want_kernel(stack: Sequence[Series], count: int, *, without: tuple[int, ...] = ()) -> Wanted:
+    """Return the kernel with the first ``count`` patches, less those numbered in ``without``."""
+    if not count:
+        return Wanted(role=Role.BASE, series=())
+    patches = name_patches(stack)
+    part = leave_out(take_patches(stack, count), without)
+    is_whole = count == len(patches) and not without
+    return Wanted(
+        role=Role.PATCHED if is_whole else Role.STEP,
+        series=part,
+        patch=patches[count - 1],
+        without=without,
+        features=list_features(part, stack),
+    )
+
+
+def _build_apart(
+    stack: Sequence[Series],
+    count: int,
+    unbuilt: Sequence[int],
+    *,
+    build: Callable[[Wanted], BuiltKernel],
+    say: Callable[[str], None],
+) -> list[BuiltKernel]:
+    """Build a patch without those before it that do not build: what it does, or they, is open.
+
+    Where it needs them there is no such kernel.
+    """
+    try:
+        one = build(want_kernel(stack, count, without=tuple(unbuilt)))
+    except SeriesError as err:
+        say(f"patch {count} needs {', '.join(map(str, unbuilt))}: {str(err).splitlines()[0]}")
+        return []
+    return [one] if isinstance(one.outcome, Kernel) else []
+
+
+def _build_one(
+    plan: Plan, wanted: Wanted, *, ground: Ground, store: Store, observer: Observer
+) -> BuiltKernel:
+    outcome = build_kernel(plan, wanted, ground=ground, store=store, observer=observer)
+    observer.say(_describe_build(wanted, outcome))
+    return BuiltKernel(
+        role=wanted.role,
+        series=wanted.series,
+        patch=wanted.patch,
+        without=wanted.without,
+        features=wanted.features,
+        outcome=outcome,
+    )
 
 
 def build_kernel(
@@ -165,16 +225,6 @@ def _take_image(
     )
     observer.say(f"kernel: {kernel.release}, built elsewhere: {image}")
     return BuiltKernel(role=Role.BASE, series=(), outcome=kernel)
-
-
-def _list_wanted(stack: Sequence[Series], *, each_patch: bool) -> Iterator[Wanted]:
-    yield Wanted(role=Role.BASE, series=())
-    patches = name_patches(stack)
-    if not patches:
-        return
-    for patch in patches[:-1] if each_patch else ():
-        yield Wanted(role=Role.STEP, series=take_patches(stack, patch.number), patch=patch)
-    yield Wanted(role=Role.PATCHED, series=tuple(stack), patch=patches[-1])
 
 
 def _describe_build(wanted: Wanted, outcome: Kernel | BuildFailure) -> str:

@@ -71,6 +71,7 @@ def make_steps(built: Sequence[BuiltKernel], cells: Sequence[CellRecord]) -> tup
             patch=one.patch,
             kernel=_describe_kernel(one),
             cells=tuple(cell for cell in cells if _is_of(cell, one)),
+            without=one.without,
         )
         for one in built
         if one.role is Role.STEP and one.patch is not None

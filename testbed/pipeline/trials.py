@@ -1,6 +1,6 @@
 """The same test many times on one kernel: what a bisection asks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,7 +24,10 @@ from testbed.pipeline.observer import Observer
 
 @dataclass(kw_only=True)
 class Trials:
-    """Runs what ``spec`` judges by; logs go to ``folder``. Each run has a fresh guest."""
+    """Runs what ``spec`` judges by; logs go to ``folder``. Each run has a fresh guest.
+
+    ``provided`` are the features of each kernel, by its key.
+    """
 
     plan: Plan
     spec: JudgeSpec
@@ -32,6 +35,7 @@ class Trials:
     folder: Path
     store: Store
     observer: Observer
+    provided: Mapping[str, tuple[str, ...]]
     _ground: tuple[GuestImage, str] | None = field(default=None, init=False)
     _count: int = field(default=0, init=False)
 
@@ -75,7 +79,7 @@ class Trials:
             image=image,
             topology=self.topology,
             accel=accel,
-            features=(),
+            features=self.provided.get(kernel.key, ()),
             tests=(file,) if is_whole and "/" in file else self.plan.tests,
             select=case or self.plan.select,
             mode=self.plan.mode,

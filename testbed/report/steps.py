@@ -39,7 +39,11 @@ def list_steps(record: RunRecord) -> tuple[StepRow, ...]:
     if not record.steps:
         return ()
     final = [cell for cell in record.cells if cell.kernel.role is Role.PATCHED]
-    troubles = {step.patch: _find_trouble(step.kernel.failure, step.cells) for step in record.steps}
+    troubles = {
+        step.patch: _find_trouble(step.kernel.failure, step.cells)
+        for step in record.steps
+        if not step.without
+    }
     failure = next((cell.kernel.failure for cell in final if not did_build(cell)), "")
     troubles[record.patches[-1]] = _find_trouble(failure, final)
     return tuple(

@@ -1,6 +1,7 @@
 """The command line: its errors are one line, its exit codes are the documented ones."""
 
 import os
+import pty
 import sys
 from pathlib import Path
 
@@ -123,3 +124,17 @@ def test_a_reader_that_goes_away_is_no_bug(tmp_path: Path) -> None:
     command = f"{sys.executable} -m testbed list tests | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = proc.run(["bash", "-c", command], cwd=tmp_path, env=dict(os.environ))
     assert "a bug of the testbed" not in done.output
+
+
+def test_an_error_brings_no_escape_sequence_to_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "series").write_text("a\x1b[31mb.patch\na\x1b[31mb.patch\n")
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as screen, os.fdopen(theirs, "wb") as terminal:
+        command = [sys.executable, "-m", "testbed", "check", "--series", str(tmp_path)]
+        process = proc.start(command, cwd=tmp_path, stdout=terminal, stderr=terminal)
+        said = b""
+        while b"listed twice" not in said:
+            said += screen.read(1 << 12)
+        assert process.wait(30) == 2
+    assert b"b.patch is listed twice" in said
+    assert b"\x1b[31m" not in said

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -88,6 +89,31 @@ def test_the_patch_that_made_a_test_fail_is_found(
     assert [patch.number for patch in culprit.suspects] == suspects
     assert (culprit.mended_by.number if culprit.mended_by else None) == mended_by
     assert (culprit.test, culprit.topology) == ("t", TWO_NODES)
+
+
+@pytest.mark.parametrize(
+    ("alone", "suspects"),
+    [("f", [4]), ("c", [4]), ("p", [2, 3, 4]), ("l", [2, 3, 4]), ("x", [2, 3, 4]), ("-", [4])],
+)
+def test_a_suspect_that_fails_without_the_others_is_the_culprit(
+    alone: str, suspects: list[int]
+) -> None:
+    base, steps, patched, all_patches = lay_out("ppbbff")
+    apart = replace(step(all_patches[3], alone), without=(2, 3))
+    (culprit,) = find_culprits(base, [*steps, apart], patched, patches=all_patches)
+    assert [patch.number for patch in culprit.suspects] == suspects
+    code, _ = decide_exit([*base, *patched], (), steps=[*steps, apart])
+    assert code == 3  # for patches 2 and 3 alone
+
+
+@pytest.mark.parametrize("without", [(), (2,), (3,), (1,)])
+def test_a_step_that_has_another_suspect_in_it_tells_nothing_apart(
+    without: tuple[int, ...],
+) -> None:
+    base, steps, patched, all_patches = lay_out("ppbbff")
+    apart = replace(step(all_patches[3], "f"), without=without)
+    (culprit,) = find_culprits(base, [*steps, apart], patched, patches=all_patches)
+    assert [patch.number for patch in culprit.suspects] == [2, 3, 4]
 
 
 @pytest.mark.parametrize("chain", ["ppp", "fff", "ffp", "ssp", "--p", "pbp", "plp", "pp"])
