@@ -2,17 +2,18 @@
 
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
 from testbed.core.kconfig import NOT_SET, read_values
+from testbed.core.modules import DEVICE_MODULES
 from testbed.core.text import clean, shorten_middle
 from testbed.errors import UserError
 
 # From core/qemu_argv, host/guest_init.sh and host/port. The initramfs is not packed: none of the
-# RD_* options is needed. That it has no modules is why "m" will not do.
+# RD_* options is needed. "m" will do for drivers alone, whose modules are put into it.
 NEEDED_TO_RUN: Final[Mapping[str, str]] = MappingProxyType(
     {
         "64BIT": "the guest's programs are of 64 bits",
@@ -89,9 +90,15 @@ class MissingOption:
 
 
 def find_missing_options(
-    config_text: str, required: Mapping[str, str] = NEEDED_TO_RUN
+    config_text: str,
+    required: Mapping[str, str] = NEEDED_TO_RUN,
+    *,
+    modules: Collection[str] = (),
 ) -> tuple[MissingOption, ...]:
-    """Return those of ``required``, name to purpose, that a ``.config`` has not as ``y``."""
+    """Return those of ``required``, name to purpose, that a ``.config`` has not as ``y``.
+
+    One that is ``m`` is not missing where its module is among ``modules``, names as lsmod has them.
+    """
     values = read_values(config_text.splitlines())
     return tuple(
         MissingOption(
@@ -101,6 +108,7 @@ def find_missing_options(
         )
         for name, purpose in required.items()
         if values.get(name) != "y"
+        and not (values.get(name) == "m" and DEVICE_MODULES.get(name) in modules)
     )
 
 
@@ -108,8 +116,8 @@ def describe_missing(missing: Iterable[MissingOption]) -> str:
     """Return what to tell of options without which no guest runs."""
     listed = "; ".join(str(one) for one in missing)
     return (
-        f"this kernel cannot run the guests: {listed}. No modules are loaded in a guest: build one "
-        "with kconfigs/base.config on top of its configuration, or from its source with --tree"
+        f"this kernel cannot run the guests: {listed}. Drivers may be modules where lib/modules "
+        "has them; else build it with kconfigs/base.config on top, or from its source with --tree"
     )
 
 

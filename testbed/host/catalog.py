@@ -5,7 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from testbed.core.kconfig import read_values
 from testbed.core.message_id import parse_message_id
+from testbed.core.modules import DEVICE_MODULES
 from testbed.core.plan import Catalog, Plan, check_each, check_names, parse_plan
 from testbed.core.series import Series
 from testbed.core.topology import Topology, parse_topology
@@ -102,13 +104,12 @@ def load_fragments(names: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
 
 
 def read_enabled_options(config: Path) -> frozenset[str]:
-    """Return the options that are on in a .config, without their ``CONFIG_``."""
-    lines = read_text(config).splitlines()
-    return frozenset(
-        line.split("=", 1)[0].removeprefix("CONFIG_")
-        for line in lines
-        if line.startswith("CONFIG_") and "=" in line
-    )
+    """Return the options that are on in a .config, without their ``CONFIG_``.
+
+    A module is not: none is loaded in a guest but the drivers of its devices.
+    """
+    values = read_values(read_text(config).splitlines())
+    return frozenset(n for n, value in values.items() if value != "m" or n in DEVICE_MODULES)
 
 
 def _list_stems(folder: Path, suffix: str) -> tuple[str, ...]:

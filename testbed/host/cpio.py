@@ -5,6 +5,8 @@ anew (``cpio --reproducible``).
 """
 
 import os
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from testbed.host import proc
@@ -30,3 +32,15 @@ def pack(folder: Path, archive: Path) -> None:
         cwd=folder,
         input_text=f".\n{names}",
     )
+
+
+def join(archives: Iterable[Path], target: Path) -> None:
+    """Write ``archives`` to ``target``, one behind the other; a later one's files come on top.
+
+    The kernel unpacks archives that follow each other (Documentation/driver-api/early-userspace/
+    buffer-format.rst, 6.12); cpio ends one at a multiple of 512 bytes, and they need 4.
+    """
+    with target.open("wb") as sink:
+        for archive in archives:
+            with archive.open("rb") as source:
+                shutil.copyfileobj(source, sink)

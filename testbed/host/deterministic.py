@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import shlex
-import shutil
 import signal
 import socket
 import tempfile
@@ -199,11 +198,7 @@ def write_script(commands: str, *, seed: int) -> dict[str, str]:
 
 
 def _load_initrd(request: AloneRequest) -> int:
-    """Return a descriptor of the initramfs with the commands in it.
-
-    The kernel unpacks archives that follow each other (Documentation/driver-api/early-userspace/
-    buffer-format.rst, 6.12); cpio ends one at a multiple of 512 bytes, and they need 4.
-    """
+    """Return a descriptor of the initramfs with the commands in it."""
     with tempfile.TemporaryDirectory(prefix="testbed-") as name:
         staged, whole = Path(name, "staged"), Path(name, "initrd")
         staged.mkdir()
@@ -212,10 +207,7 @@ def _load_initrd(request: AloneRequest) -> int:
             (staged / file).chmod(0o644)
         staged.chmod(0o755)  # it becomes the guest's root folder
         cpio.pack(staged, Path(name, "added"))
-        with whole.open("wb") as sink:
-            for part in (request.initrd, Path(name, "added")):
-                with part.open("rb") as source:
-                    shutil.copyfileobj(source, sink)
+        cpio.join((request.initrd, Path(name, "added")), whole)
         return memfile.load(whole)
 
 

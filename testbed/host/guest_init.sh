@@ -24,6 +24,11 @@ set_knob /sys/kernel/mm/ksm/run 0
 set_knob /sys/kernel/mm/transparent_hugepage/khugepaged/defrag 0
 set_knob /sys/devices/system/memory/auto_online_blocks offline
 
+# Drivers of the guest's devices, of a kernel that has them as modules.
+for module in /modules/*.ko; do
+	[ -e "$module" ] && insmod "$module"
+done
+
 for disk in /dev/vd?; do
 	[ -e "$disk" ] && swapon "$disk"
 done

@@ -66,7 +66,8 @@ class Kernel(Identity):
     ``build_seconds`` and ``phases`` tell of the build that made it, as does ``log``;
     ``compiled_files`` of this request: 0 where ``is_cached``. ``harness_dir`` has the kselftest
     headers of its source, ``vmlinux`` the symbols for a debugger, and the debug info if it has any.
-    One that was built elsewhere has no ``log``, no ``vmlinux``, and maybe no ``config``.
+    One that was built elsewhere has no ``log``, no ``vmlinux``, and maybe no ``config``; its
+    drivers may be ``modules``, which are to be loaded in their order.
     """
 
     image: Path
@@ -79,6 +80,7 @@ class Kernel(Identity):
     phases: tuple[Phase, ...]
     compiled_files: int
     is_cached: bool
+    modules: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from testbed.core.kconfig import read_values
+from testbed.core.modules import name_module
 from testbed.core.prebuilt import (
     NEEDED_FOR_SSH,
     describe_missing,
@@ -14,6 +15,7 @@ from testbed.core.prebuilt import (
     read_release,
 )
 from testbed.errors import UserError
+from testbed.host.guest_modules import find_modules
 from testbed.host.kernel import Kernel, find_kernel_files
 from testbed.host.store import Store
 from testbed.host.workshop import KERNELS
@@ -37,8 +39,9 @@ def load_prebuilt(
 
     Where ``config`` is None, ``config-RELEASE`` beside the image is taken, as distributions have
     it in /boot; without one the kernel's ``config`` is a path where no file is, and what tests
-    need of it is not checked. There is no ``log`` and no ``vmlinux`` either. ``harness_dir`` is
-    that of another kernel (:func:`testbed.host.harness.find_harness`).
+    need of it is not checked. There is no ``log`` and no ``vmlinux`` either. Drivers may be modules
+    (:func:`testbed.host.guest_modules.find_modules`). ``harness_dir`` is that of another kernel
+    (:func:`testbed.host.harness.find_harness`).
 
     Raises :class:`UserError` for what is no bzImage of x86-64 and for a kernel whose configuration
     cannot run the guests.
@@ -48,7 +51,9 @@ def load_prebuilt(
     config = config or _find_config(image, release)
     if config is None:
         say(f"{image}: no config-{release} beside it: what tests need of it cannot be checked")
-    config_data = _read_config(config, image=image, say=say) if config else b""
+    modules = find_modules(image, release)
+    names = frozenset(name_module(path.name) for path in modules)
+    config_data = _read_config(config, image=image, modules=names, say=say) if config else b""
     image_sha, config_sha = _hash(data), _hash(config_data) if config else ""
     key = _hash(json.dumps(["prebuilt", image_sha, config_sha]).encode())[:_KEY_CHARS]
     if store.find(KERNELS, key) is None:
@@ -77,19 +82,22 @@ def load_prebuilt(
         phases=(),
         compiled_files=0,
         is_cached=True,
+        modules=modules,
     )
 
 
-def _read_config(config: Path, *, image: Path, say: Callable[[str], None]) -> bytes:
+def _read_config(
+    config: Path, *, image: Path, modules: frozenset[str], say: Callable[[str], None]
+) -> bytes:
     """Return the configuration of ``image``; raises where it cannot run the guests."""
     data = _read(config, limit_bytes=_MAX_CONFIG_BYTES, what="a kernel's .config")
     text = data.decode(errors="replace")
     if not read_values(text.splitlines()):
         raise UserError(f"{config}: is no .config of a kernel: it sets no option")
-    missing = find_missing_options(text)
+    missing = find_missing_options(text, modules=modules)
     if missing:
         raise UserError(f"{image}: {describe_missing(missing)}")
-    without = find_missing_options(text, NEEDED_FOR_SSH)
+    without = find_missing_options(text, NEEDED_FOR_SSH, modules=modules)
     if without:
         listed = "; ".join(str(one) for one in without)
         say(f"{image}: C tests only, there is no SSH to its guests: {listed}")

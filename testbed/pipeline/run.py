@@ -36,6 +36,7 @@ from testbed.host.cells import CellJob, CellOutcome, run_cells
 from testbed.host.eviction import bound, read_keep
 from testbed.host.facts import count_cores
 from testbed.host.guest_image import build_guest_image
+from testbed.host.guest_modules import add_modules
 from testbed.host.harness import choose_harness
 from testbed.host.run_dir import JUNIT_FILE, RECORD_FILE, REPORT_FILE, REQUEST_FILE, RunDir
 from testbed.host.store import Store
@@ -240,6 +241,8 @@ def _test(job: _Job, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple[CellOut
     base = kernels[0][1]
     harness = choose_harness(store, base.harness_dir, say=observer.say)
     image = build_guest_image(store, harness, say=observer.say)
+    if base.modules:
+        image = add_modules(store, image, base.modules)
     probe_dir = job.run_dir.path / "probe"
     accel = choose_accel(store, base.image, image, log_dir=probe_dir, say=observer.say)
     observer.say(f"accelerator: {accel.name} ({accel.reason})")

@@ -149,7 +149,7 @@ def test_an_option_that_is_not_built_in_is_told_with_its_use(line: str, told: st
     missing = find_missing_options(text)
 
     assert [str(one) for one in missing] == [told]
-    assert describe_missing(missing).startswith(f"this kernel cannot run the guests: {told}. No")
+    assert describe_missing(missing).startswith(f"this kernel cannot run the guests: {told}. ")
 
 
 def test_nothing_is_missing_where_all_is_built_in() -> None:
