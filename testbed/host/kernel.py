@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from testbed.core.build_log import BuildError
 from testbed.core.series import Series
+from testbed.host.bzimage import check_image
 from testbed.host.vmlinux import keep_vmlinux
 
 _NAMES: Final = {
@@ -131,11 +132,15 @@ def find_kernel_files(folder: Path) -> KernelFiles:
 
 
 def keep_kernel(product: Product, folder: Path) -> None:
-    """Copy what is kept of a build into the new cache entry ``folder``."""
+    """Copy what is kept of a build into the new cache entry ``folder``.
+
+    Raises :class:`testbed.errors.InfraError` where the image is not of the kernel that was linked.
+    """
     for field in ("image", "config", "log"):
         shutil.copyfile(getattr(product, field), folder / _NAMES[field])
     vmlinux = product.image.parents[_IMAGE_DEPTH] / _NAMES["vmlinux"]
     if vmlinux.is_file():
+        check_image(product.image, vmlinux)
         keep_vmlinux(vmlinux, folder / _NAMES["vmlinux"], config=product.config)
     harness = folder / _NAMES["harness_dir"]
     harness.mkdir()
