@@ -78,8 +78,12 @@ def run(  # noqa: PLR0913 - one argument an option
         return _resume(RunDir.find(runs_dir.absolute(), resume))
     if no_series and (asked.series or asked.git):
         raise UserError("--no-series excludes --series and --git")
-    if kernel and (asked.series or asked.git or asked.tree or asked.source or each_patch):
+    if each_patch and (no_series or kernel):
+        raise UserError("--each-patch goes with patches: give --series or --git")
+    if kernel and (asked.series or asked.git or asked.tree or asked.source):
         raise UserError("--kernel is built already: no --series, --git, --tree, --source with it")
+    if kconfig and not kernel:
+        raise UserError("--config is the .config of --kernel: give both")
     request = make_request(
         asked,
         has_default_series=not (no_series or kernel),
@@ -113,7 +117,7 @@ def _resume(run_dir: RunDir) -> int:
 
 
 def _tell_end(record: RunRecord, folder: Path, console: Console) -> int:
-    console.print(render_summary(record))
+    console.print(render_summary(record), crop=False)
     console.print(Text(f"report: {folder / 'report.html'}"), soft_wrap=True)
     return record.exit_code
 

@@ -65,7 +65,7 @@ def check(*, asked: Asked, only: tuple[str, ...]) -> int:
             observer=view,
             only=only or checking.ALL_STAGES,
         )
-    console.print(render_check(report))
+    console.print(render_check(report), crop=False)
     return decide_exit(report)
 
 
@@ -117,6 +117,8 @@ def bisect(  # noqa: PLR0913 - one argument an option
     is_of_commits = good is not None or bad is not None
     if is_of_commits and (asked.series or asked.git or asked.commit):
         raise UserError("--good and --bad are commits: leave --series, --git and --commit out")
+    if odd := [path for path in paths if Path(path).is_absolute() or ".." in Path(path).parts]:
+        raise UserError(f"--path {odd[0]}: write a path of the tree, such as mm/migrate.c")
     request = make_request(asked, has_default_series=not is_of_commits)
     machine = topology or request.plan.topologies[0]
     load_topology(machine)

@@ -55,9 +55,15 @@ class EventFile:
         return events
 
     def append(self, event: Event) -> None:
-        """Add an event of the testbed's own; :meth:`read_new` will return it."""
-        with self.path.open("ab", buffering=0) as file:
-            file.write(dump_event(event).encode())
+        """Add an event of the testbed's own; :meth:`read_new` will return it.
+
+        Raises :class:`InfraError` for a disk that is full or cannot be written.
+        """
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                file.write(dump_event(event).encode())
+        except OSError as err:
+            raise InfraError(f"{self.path}: cannot be written: {err.strerror}") from err
 
     def last_write_s(self) -> float:
         """Return when the file was last written to, in seconds since the epoch; 0 without one."""

@@ -5,22 +5,27 @@ handed down to every process that may write there, so the lock is free when the 
 (flock(2): it is held until all copies of the descriptor are closed).
 """
 
+import contextlib
 import fcntl
 import os
+import select
 import signal
 import subprocess
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from testbed.core.build_log import find_first_error
+from testbed.core.text import clean
 from testbed.errors import InfraError
 from testbed.host.proc import end, start
 
 _TAIL_LINES: Final = 200
+_GRACE_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,11 +81,69 @@ def hold_folder(folder: Path, *, say: Callable[[str], None]) -> Iterator[Holder]
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say(f"waiting for the compilers that a killed run left in {folder}")
+            _end_leftovers(folder / "guard", say)
             fcntl.flock(fd, fcntl.LOCK_EX)
         yield Holder(fd)
     finally:
         os.close(fd)
+
+
+def _end_leftovers(guard: Path, say: Callable[[str], None]) -> None:
+    """End what holds ``guard``: a testbed that lives would hold the folder's own lock, too.
+
+    make ends by itself, in good order; what a Makefile started may never do.
+    """
+    with ExitStack() as stack:
+        found = {}
+        for pid in _find_holders(guard):
+            with contextlib.suppress(ProcessLookupError):
+                found[os.pidfd_open(pid)] = f"{pid} ({_name_process(pid)})"
+        for pidfd in found:
+            stack.callback(os.close, pidfd)
+        say(f"ending what a killed run left at work in {guard.parent}: {', '.join(found.values())}")
+        left = set(found)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pidfd in left:
+                # What runs for another user is for that user to end: the lock is waited for.
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    signal.pidfd_send_signal(pidfd, number)
+            left = _await_ends(left, timeout_s=_GRACE_S)
+
+
+def _await_ends(pidfds: Collection[int], *, timeout_s: float) -> set[int]:
+    """Wait for processes to end; return those that did not in time (pidfd_open(2))."""
+    left, deadline = set(pidfds), time.monotonic() + timeout_s
+    while left:
+        ready, _, _ = select.select(left, [], [], max(0.0, deadline - time.monotonic()))
+        if not ready:
+            break
+        left.difference_update(ready)
+    return left
+
+
+def _find_holders(path: Path) -> Iterator[int]:
+    """Yield the other processes that have ``path`` open, as far as this user may look."""
+    wanted = path.stat()
+    for process in Path("/proc").glob("[0-9]*"):
+        pid = int(process.name)
+        if pid != os.getpid() and _has_open(process, wanted):
+            yield pid
+
+
+def _has_open(process: Path, wanted: os.stat_result) -> bool:
+    with contextlib.suppress(OSError):  # it has ended, or is another user's
+        for link in (process / "fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(link.stat(), wanted):
+                    return True
+    return False
+
+
+def _name_process(pid: int) -> str:
+    try:
+        return clean(Path(f"/proc/{pid}/comm").read_text(errors="replace").strip())
+    except OSError:
+        return "ended"
 
 
 def _read_output(

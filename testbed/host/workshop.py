@@ -1,5 +1,8 @@
 """One source's folder, in which its kernels are built, one after the other."""
 
+import errno
+import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +29,7 @@ from testbed.host.store import Store
 from testbed.host.worktree import Worktree
 
 KERNELS: Final = "kernels"
+_FULL_BYTES: Final = 1 << 20
 _HARNESS: Final = "tools/testing/selftests"
 _MAX_OBJECT_FOLDERS: Final = 12  # 10 MB each: as many as a check has configurations, and some
 _ON: Final = frozenset({"y", "m"})
@@ -231,6 +235,9 @@ class Workshop:
     def _describe_failure(
         self, job: Job, clock: "_Clock", log: Path, *, outcome: Outcome, stage: str
     ) -> BuildFailure:
+        # Not every tool says why it could not write: dash's echo tells of an "I/O error".
+        if shutil.disk_usage(self._folder).free < _FULL_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         first = find_first_error(split_lines(log.read_bytes()), tree=str(self._worktree.src))
         return BuildFailure(
             **asdict(job.identity),

@@ -24,7 +24,7 @@ from testbed.core.plan import Plan
 from testbed.core.request import RunRequest
 from testbed.core.series import Series, list_patches
 from testbed.core.wishes import add_wishes
-from testbed.errors import UserError
+from testbed.errors import InfraError, UserError
 from testbed.host import catalog
 from testbed.host.builder import BuildFailure, Kernel
 from testbed.host.commit_tree import describe_commit, resolve_commit
@@ -203,8 +203,12 @@ class _OpenAccount:
 
     def keep(self, step: Step, /, *, then: Callable[[Step], None]) -> None:
         """Add a step to the account, and tell it."""
-        with (self.folder / ACCOUNT_FILE).open("a", encoding="utf-8") as file:
-            file.write(dump_step(step))
+        path = self.folder / ACCOUNT_FILE
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(dump_step(step))
+        except OSError as err:
+            raise InfraError(f"{path}: cannot be written: {err.strerror}") from err
         then(step)
 
 

@@ -198,7 +198,7 @@ def _check_builds(bench: Bench, draft: Draft) -> None:
         draft.find(
             FindingKind.DOES_NOT_BUILD,
             f"the base does not build, without any patch: {base.error}",
-            detail=f"log: {base.log}",
+            detail=f"log:\n{base.log}",
         )
         return
     failures: dict[int, tuple[str, str]] = {}
@@ -227,7 +227,7 @@ def _find_failure(build: Callable[[], Kernel | BuildFailure]) -> tuple[str, str]
     except KconfigError as err:  # the base's options landed
         title, _, detail = str(err).partition("\n")
         return title, detail
-    return (outcome.error, f"log: {outcome.log}") if isinstance(outcome, BuildFailure) else None
+    return (outcome.error, f"log:\n{outcome.log}") if isinstance(outcome, BuildFailure) else None
 
 
 def _tell_failures(draft: Draft, failures: dict[int, tuple[str, str]], *, last: int) -> None:

@@ -97,6 +97,8 @@ def run(
     """
     now = datetime.now(UTC)
     stack, ground = resolve_request(request, say=observer.say)
+    if request.each_patch and not stack:
+        raise UserError("--each-patch goes with patches: the plan has no series, give --series")
     plan = add_wishes(
         request.plan, [series.meta for series in stack], is_narrowed=request.is_narrowed
     )

@@ -181,7 +181,9 @@ def _render_findings(findings: Iterable[Finding]) -> Iterator[RenderableType]:
         yield Padding(label, (0, 0, 0, 2), expand=False)
         if one.detail:
             detail = clip_lines(clean_text(one.detail), _DETAIL_LINES)
-            yield Padding(Text(detail, style=_DIM, overflow="fold"), (0, 0, 0, 4), expand=False)
+            # A path that is broken in two cannot be copied.
+            for line in detail.splitlines():
+                yield Text(f"    {line}", style=_DIM, no_wrap=" " not in line, overflow="ignore")
     left = {key: number - _MAX_OF_A_KIND for key, number in shown.items()}
     for (kind, number), more in left.items():
         if more > 0:

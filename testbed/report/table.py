@@ -219,7 +219,9 @@ def _render_crash(crash: Crash, *, is_titled: bool) -> Iterator[RenderableType]:
 
 def _render_logs(logs: tuple[LogFile, ...]) -> Iterator[RenderableType]:
     for log in logs:
-        yield _text(f"  {_line(log.kind)}: {_line(log.path)}", "dim")
+        # A path that is broken in two cannot be copied.
+        line = f"  {_line(log.kind)}: {_line(log.path)}"
+        yield Text(line, style="dim", no_wrap=True, overflow="ignore")
 
 
 def _render_last_line(record: RunRecord) -> Text:

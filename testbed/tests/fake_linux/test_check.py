@@ -134,7 +134,7 @@ def test_a_patch_that_only_builds_with_the_next_is_named(rig: Rig, tmp_path: Pat
     assert finding.title.startswith(
         "patch 2 does not build alone; with patch 3 it does: mm/migrate.c:6: "
     )
-    assert Path(finding.detail.removeprefix("log: ")).is_file()
+    assert Path(finding.detail.removeprefix("log:\n")).is_file()
     assert [row.builds for row in report.patches] == [True, False, True]
     assert [row.warnings for row in report.patches] == [0, None, 0]
     assert any(note.startswith("warnings: not compared after patch 2") for note in report.notes)

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import select
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import InfraError
+from testbed.host import held
 from testbed.host.out_dir import OutDir, Purpose
 from testbed.host.series_dir import load_series
 from testbed.tests.fake_linux.rig import (
@@ -281,7 +283,9 @@ def test_few_parked_folders_are_kept(tmp_path: Path) -> None:
     assert kept == ["3", "4", "5", "6"]
 
 
-def test_what_a_killed_run_left_running_is_waited_for(rig: Rig, gate: Path, gated: Path) -> None:
+def test_what_a_killed_run_left_running_ends_in_good_order(
+    rig: Rig, gate: Path, gated: Path
+) -> None:
     """Make gets a moment to end in good order: nobody may write beside it meanwhile."""
     rig.build()
     drive = start_drive(cache=rig.cache, tarballs=rig.tarballs, series=[gated])
@@ -295,7 +299,7 @@ def test_what_a_killed_run_left_running_is_waited_for(rig: Rig, gate: Path, gate
     assert rig.build().is_cached  # only what has to be built needs the lock
     rig.store.remove("kernels")
     waiting = start_drive(cache=rig.cache, tarballs=rig.tarballs)
-    await_line(waiting, "say: waiting for the compilers that a killed run left")
+    await_line(waiting, "say: ending what a killed run left at work in")
     assert has_journal(rig)
 
     for pid in holders:
@@ -304,6 +308,29 @@ def test_what_a_killed_run_left_running_is_waited_for(rig: Rig, gate: Path, gate
 
     assert finish(waiting)["type"] == "Kernel"
     assert not has_journal(rig)
+
+
+def test_what_a_makefile_started_and_no_signal_reaches_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "_GRACE_S", 0.2)
+    guard = os.open(tmp_path / "guard", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(guard, fcntl.LOCK_EX)
+    script = "trap '' TERM; echo ready; sleep 1000"
+    left = subprocess.Popen(["/bin/sh", "-c", script], pass_fds=[guard], stdout=subprocess.PIPE)
+    os.close(guard)
+    assert left.stdout is not None
+    assert left.stdout.readline() == b"ready\n"
+    said: list[str] = []
+
+    with held.hold_folder(tmp_path, say=said.append):
+        assert left.wait(10) == -signal.SIGKILL
+
+    left.stdout.close()
+    (line,) = said
+    assert line.startswith(f"ending what a killed run left at work in {tmp_path}: ")
+    assert f"{left.pid} (sh)" in line
+    assert line.count("(") == 2  # the shell, and its sleep
 
 
 def find_holders(path: Path) -> list[int]:

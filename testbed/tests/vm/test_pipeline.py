@@ -67,7 +67,8 @@ def test_check_tells_the_warning_the_build_and_the_header(checked: proc.Complete
 def test_check_fits_the_screen_and_ends_with_its_verdict(checked: proc.Completed) -> None:
     lines = checked.output.splitlines()
     table = lines[next(n for n, line in enumerate(lines) if line.startswith("bad-eight on ")) :]
-    assert max(len(line) for line in table) <= 100
+    assert max(len(line) for line in table if not line.endswith(".log")) <= 100
+    assert [Path(line.strip()).is_file() for line in table if line.endswith(".log")] == [True]
     assert table[-1].endswith("exit 3")
 
 
