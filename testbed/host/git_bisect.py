@@ -39,7 +39,7 @@ class Mark(StrEnum):
     SKIP = "skip"
 
 
-class Finding(StrEnum):
+class GitEnding(StrEnum):
     """What git bisect ends with; MERGE_BASE_BAD as in :class:`testbed.core.bisection.Ending`."""
 
     FOUND = "found"
@@ -51,7 +51,7 @@ class Finding(StrEnum):
 class GitResult:
     """How it ended; ``commits`` is the first bad one, or all that it may be, the newest first."""
 
-    finding: Finding
+    ending: GitEnding
     commits: tuple[str, ...]
 
 
@@ -112,16 +112,16 @@ class GitBisect:
     def _take(self, done: Completed, commit: str) -> None:
         """Take up what git came to after a mark of ``commit``."""
         if done.returncode == _BAD_MERGE_BASE:
-            self._result = GitResult(finding=Finding.MERGE_BASE_BAD, commits=(commit,))
+            self._result = GitResult(ending=GitEnding.MERGE_BASE_BAD, commits=(commit,))
             return
         if done.returncode not in {0, _ONLY_SKIPPED_LEFT}:
             raise InfraError(f"git bisect does not go on at {commit[:12]}: {clean(done.output)}")
         log = (self._git_dir / "BISECT_LOG").read_text(encoding="utf-8", errors="replace")
         if first := _FIRST_BAD.findall(log):
-            self._result = GitResult(finding=Finding.FOUND, commits=(first[-1],))
+            self._result = GitResult(ending=GitEnding.FOUND, commits=(first[-1],))
         elif _ONLY_SKIPPED.search(log):
             commits = tuple(_POSSIBLE.findall(log))
-            self._result = GitResult(finding=Finding.ONLY_SKIPPED, commits=commits)
+            self._result = GitResult(ending=GitEnding.ONLY_SKIPPED, commits=commits)
 
     def _git(self, *words: str, check: bool = True) -> Completed:
         return run([*GIT, "--git-dir", str(self._git_dir), *words], check=check)

@@ -99,6 +99,7 @@ class Worktree:
             if one.meta.base and release not in one.meta.base:
                 made_for = ", ".join(one.meta.base)
                 hint = f"The series is made for {made_for}; this tree is {release}."
+                self._say(f"{clean(one.name)}: made for {made_for}, this tree is {release}")
             for patch in one.patches:
                 applied = patcher.apply(patch, hint=hint)
                 for doubt in applied.doubts:

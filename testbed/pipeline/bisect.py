@@ -29,7 +29,7 @@ from testbed.core.result import TestResult
 from testbed.core.text import clean
 from testbed.errors import InfraError, KconfigError
 from testbed.host.builder import BuildFailure, Kernel
-from testbed.host.git_bisect import Finding, GitBisect, Mark
+from testbed.host.git_bisect import GitBisect, GitEnding, Mark
 
 _MAX_TRIES: Final = 3
 _MARKS: Final = {
@@ -38,9 +38,9 @@ _MARKS: Final = {
     Ending.BASE_UNUSABLE: Mark.SKIP,
 }
 _ENDINGS: Final = {
-    Finding.FOUND: Ending.FOUND,
-    Finding.ONLY_SKIPPED: Ending.HIDDEN,
-    Finding.MERGE_BASE_BAD: Ending.MERGE_BASE_BAD,
+    GitEnding.FOUND: Ending.FOUND,
+    GitEnding.ONLY_SKIPPED: Ending.HIDDEN,
+    GitEnding.MERGE_BASE_BAD: Ending.MERGE_BASE_BAD,
 }
 
 
@@ -237,7 +237,7 @@ class _CommitSearch:
             if answer.ending not in _MARKS:
                 return self._end(answer)
             self.git.mark(_MARKS[answer.ending])
-        answer = Answer(ending=_ENDINGS[result.finding], probability=self.probability)
+        answer = Answer(ending=_ENDINGS[result.ending], probability=self.probability)
         return self._end(answer, result.commits)
 
     def _settle(self, commit: str) -> Answer:

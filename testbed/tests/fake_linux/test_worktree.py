@@ -55,6 +55,7 @@ def test_a_series_for_another_release_is_told_so(rig: Rig, tmp_path: Path) -> No
     message = apply_badly(rig, tmp_path / "s", mail("mm", SECOND_HUNK_DOES_NOT_FIT), meta=meta)
 
     assert message.endswith("The series is made for 6.1; this tree is 6.12.")
+    assert "s: made for 6.1, this tree is 6.12" in rig.said
 
 
 def test_a_patch_that_went_through_crlf_is_refused(tmp_path: Path) -> None:

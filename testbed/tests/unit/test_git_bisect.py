@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from testbed.errors import InfraError, UserError
-from testbed.host.git_bisect import Finding, GitBisect, GitResult, Mark
+from testbed.host.git_bisect import GitBisect, GitEnding, GitResult, Mark
 
 WHO = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
 
@@ -71,7 +71,7 @@ def test_the_first_bad_commit_is_found(
 
     result, asked = drive(bisect, lambda sha: Mark.BAD if line.index(sha) >= culprit else Mark.GOOD)
 
-    assert result == GitResult(finding=Finding.FOUND, commits=(line[culprit],))
+    assert result == GitResult(ending=GitEnding.FOUND, commits=(line[culprit],))
     assert bisect.count == 9
     assert len(asked) <= 4
 
@@ -81,7 +81,7 @@ def test_a_single_commit_needs_no_test(
 ) -> None:
     bisect = repository.start(tmp_path / "own", bad=line[4], good=line[3])
 
-    assert bisect.result == GitResult(finding=Finding.FOUND, commits=(line[4],))
+    assert bisect.result == GitResult(ending=GitEnding.FOUND, commits=(line[4],))
     with pytest.raises(ValueError, match="has ended"):
         _ = bisect.current
 
@@ -95,7 +95,7 @@ def test_skipped_commits_are_told_with_the_one_behind_them(
 
     result, _ = drive(repository.start(tmp_path / "own", bad=line[-1], good=line[0]), judge)
 
-    assert result.finding is Finding.ONLY_SKIPPED
+    assert result.ending is GitEnding.ONLY_SKIPPED
     assert set(result.commits) == {line[4], line[5], line[6]}
 
 
@@ -117,7 +117,7 @@ def test_a_merge_leads_to_the_branch_that_is_to_blame(
 
     result, _ = drive(repository.start(tmp_path / "own", bad=bad, good=good), judge)
 
-    assert result == GitResult(finding=Finding.FOUND, commits=(topic[2],))
+    assert result == GitResult(ending=GitEnding.FOUND, commits=(topic[2],))
 
 
 @pytest.mark.parametrize("is_base_bad", [True, False])
@@ -135,8 +135,8 @@ def test_a_good_commit_on_another_branch_has_the_merge_base_tested(
     bad = set(later[2:]) | ({root} if is_base_bad else set())
     result, _ = drive(bisect, lambda sha: Mark.BAD if sha in bad else Mark.GOOD)
 
-    found = GitResult(finding=Finding.FOUND, commits=(later[2],))
-    mended = GitResult(finding=Finding.MERGE_BASE_BAD, commits=(root,))
+    found = GitResult(ending=GitEnding.FOUND, commits=(later[2],))
+    mended = GitResult(ending=GitEnding.MERGE_BASE_BAD, commits=(root,))
     assert result == (mended if is_base_bad else found)
 
 
@@ -207,7 +207,7 @@ def test_a_subject_that_imitates_git_misleads_nobody(
         lambda sha: Mark.BAD if commits.index(sha) >= 3 else Mark.GOOD,
     )
 
-    assert result == GitResult(finding=Finding.FOUND, commits=(commits[3],))
+    assert result == GitResult(ending=GitEnding.FOUND, commits=(commits[3],))
 
 
 def test_commits_that_were_mistaken_for_each_other_are_named(
