@@ -26,6 +26,7 @@ from testbed.host.proc import end, start
 
 _TAIL_LINES: Final = 200
 _GRACE_S: Final = 5.0
+_MAX_KILLS: Final = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,47 +79,54 @@ def hold_folder(folder: Path, *, say: Callable[[str], None]) -> Iterator[Holder]
     """Hold ``folder`` against whatever a killed run may have left running."""
     fd = os.open(folder / "guard", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _end_leftovers(folder / "guard", say)
+        if not _try_lock(fd):
+            _end_leftovers(folder / "guard", fd, say)
             fcntl.flock(fd, fcntl.LOCK_EX)
         yield Holder(fd)
     finally:
         os.close(fd)
 
 
-def _end_leftovers(guard: Path, say: Callable[[str], None]) -> None:
+def _end_leftovers(guard: Path, fd: int, say: Callable[[str], None]) -> None:
     """End what holds ``guard``: a testbed that lives would hold the folder's own lock, too.
 
-    make ends by itself, in good order; what a Makefile started may never do.
+    make ends by itself, in good order; what a Makefile started may never do. What is started while
+    others are being ended is found the next time.
     """
-    with ExitStack() as stack:
-        found = {}
-        for pid in _find_holders(guard):
-            with contextlib.suppress(ProcessLookupError):
-                found[os.pidfd_open(pid)] = f"{pid} ({_name_process(pid)})"
-        for pidfd in found:
-            stack.callback(os.close, pidfd)
-        say(f"ending what a killed run left at work in {guard.parent}: {', '.join(found.values())}")
-        left = set(found)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            for pidfd in left:
+    say(f"ending what a killed run left at work in {guard.parent}")
+    for number in (signal.SIGTERM, *[signal.SIGKILL] * _MAX_KILLS):
+        with ExitStack() as stack:
+            pidfds = set()
+            for pid in _find_holders(guard):
+                with contextlib.suppress(ProcessLookupError):
+                    pidfds.add(os.pidfd_open(pid))
+                    say(f"  {pid} ({_name_process(pid)})")
+            for pidfd in pidfds:
+                stack.callback(os.close, pidfd)
                 # What runs for another user is for that user to end: the lock is waited for.
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     signal.pidfd_send_signal(pidfd, number)
-            left = _await_ends(left, timeout_s=_GRACE_S)
+            _await_ends(pidfds, timeout_s=_GRACE_S)
+        if _try_lock(fd):
+            return
 
 
-def _await_ends(pidfds: Collection[int], *, timeout_s: float) -> set[int]:
-    """Wait for processes to end; return those that did not in time (pidfd_open(2))."""
+def _try_lock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _await_ends(pidfds: Collection[int], *, timeout_s: float) -> None:
+    """Wait for processes to end, ``timeout_s`` seconds at most (pidfd_open(2))."""
     left, deadline = set(pidfds), time.monotonic() + timeout_s
     while left:
         ready, _, _ = select.select(left, [], [], max(0.0, deadline - time.monotonic()))
         if not ready:
-            break
+            return
         left.difference_update(ready)
-    return left
 
 
 def _find_holders(path: Path) -> Iterator[int]:
