@@ -325,7 +325,8 @@ def test_what_a_makefile_started_and_no_signal_reaches_is_killed(
     said: list[str] = []
 
     with held.hold_folder(tmp_path, say=said.append):
-        assert left.wait(10) == -signal.SIGKILL
+        # The shell is killed, or ends with its child's status where that was killed first.
+        assert left.wait(10) in {-signal.SIGKILL, 128 + signal.SIGKILL}
         assert find_holders(tmp_path / "guard") == [os.getpid()]
 
     left.stdout.close()
