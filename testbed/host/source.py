@@ -43,8 +43,8 @@ class Tarball:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tree:
-    """A tree of the user's, as it was when it was read; ``id`` is a digest of its content."""
+class _Scanned:
+    """A source whose files are known one by one; ``path`` is where they are read from."""
 
     id: str
     key: str
@@ -57,6 +57,11 @@ class Tree:
     def kconfig_id(self) -> str:
         """Changes at least when a Kconfig file of the source does."""
         return self.scan.kconfig_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tree(_Scanned):
+    """A tree of the user's, as it was when it was read; ``id`` is a digest of its content."""
 
     @property
     def read(self) -> Reader:
@@ -65,7 +70,7 @@ class Tree:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
+class Commit(_Scanned):
     """A commit of the git repository ``path``; ``id`` is the hash of its content, git's own.
 
     Two commits with one content are one source. ``key`` is the repository's: its commits are
@@ -73,18 +78,7 @@ class Commit:
     commit's full hash.
     """
 
-    id: str
-    key: str
-    title: str
-    version: Version
-    path: Path
-    scan: Scan
     sha: str
-
-    @property
-    def kconfig_id(self) -> str:
-        """Changes at least when a Kconfig file of the source does."""
-        return self.scan.kconfig_id
 
     @property
     def read(self) -> Reader:
