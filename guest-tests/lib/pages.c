@@ -38,16 +38,11 @@ static void *map_arrays(size_t bytes)
 		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 }
 
-int pages_map(struct pages *p, long count, int sharing)
+int pages_over(struct pages *p, void *addr, long count)
 {
-	size_t bytes = count * PAGE_BYTES;
-	char *outer, *arrays;
+	char *arrays;
 
 	memset(p, 0, sizeof(*p));
-	outer = mmap(NULL, bytes + 2 * PAGE_BYTES, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (outer == MAP_FAILED)
-		return -1;
 	arrays = map_arrays(count * (2 * sizeof(*p->was) + sizeof(*p->want)));
 	if (arrays == MAP_FAILED)
 		return -1;
@@ -56,14 +51,27 @@ int pages_map(struct pages *p, long count, int sharing)
 	p->want = (void *)(p->now + count);
 	p->count = count;
 	p->seed = (uintptr_t)p ^ getpid();
-	p->addr = mmap(outer + PAGE_BYTES, bytes, PROT_READ | PROT_WRITE,
-		       MAP_FIXED | MAP_ANONYMOUS | sharing, -1, 0);
-	if (p->addr == MAP_FAILED)
-		return -1;
+	p->addr = addr;
 	pages_want_all(p, UNTOUCHED);
-	/* Refused by a kernel that has no huge pages anyway. */
-	madvise(p->addr, bytes, MADV_NOHUGEPAGE);
 	return 0;
+}
+
+int pages_map(struct pages *p, long count, int sharing)
+{
+	size_t bytes = count * PAGE_BYTES;
+	char *outer, *inner;
+
+	outer = mmap(NULL, bytes + 2 * PAGE_BYTES, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (outer == MAP_FAILED)
+		return -1;
+	inner = mmap(outer + PAGE_BYTES, bytes, PROT_READ | PROT_WRITE,
+		     MAP_FIXED | MAP_ANONYMOUS | sharing, -1, 0);
+	if (inner == MAP_FAILED)
+		return -1;
+	/* Refused by a kernel that has no huge pages anyway. */
+	madvise(inner, bytes, MADV_NOHUGEPAGE);
+	return pages_over(p, inner, count);
 }
 
 void *pages_at(const struct pages *p, long index)

@@ -44,6 +44,12 @@ struct pages {
  */
 int pages_map(struct pages *p, long count, int sharing);
 
+/*
+ * Look after @count base pages of a mapping that is there already, of a file,
+ * of huge pages; none of them is touched or wanted anywhere yet. 0 or -1.
+ */
+int pages_over(struct pages *p, void *addr, long count);
+
 void *pages_at(const struct pages *p, long index);
 
 /* Fault page @index in for reading, or for writing without changing it. */

@@ -171,19 +171,28 @@ class Interruptible:
         )
 
     def wait_for_guests(self) -> set[int]:
-        """Return the QEMU processes of the run, once the first test of it has ended."""
-        events = self.folder / "runs"
+        """Return the QEMU processes of the run, once the first test of it has ended.
+
+        Each test has a guest of its own: between two of them there is a moment without any.
+        """
+        runs = self.folder / "runs"
         with selectors.DefaultSelector() as selector:
             assert self.process.stdout is not None
             selector.register(self.process.stdout, selectors.EVENT_READ)
-            while not any(events.rglob("*.ktap")):
+            while not (any(runs.rglob("*.ktap")) and (guests := find_qemus(self.folder))):
                 assert self.process.poll() is None, self.process.stdout.read()
-                if selector.select(timeout=0.2):
+                if selector.select(timeout=0.02):
                     os.read(self.process.stdout.fileno(), 1 << 16)
-        return find_qemus(self.folder)
+        return guests
 
     def end(self) -> str:
-        out, _ = self.process.communicate(timeout=30)
+        """Return what the run said since, once it has ended; one that lives on is killed."""
+        try:
+            out, _ = self.process.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise
         return str(out, "utf-8", "replace")
 
 
