@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from itertools import product
 from typing import Annotated, Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.functional_validators import AfterValidator, BeforeValidator
 
 from testbed.core.kernel_range import check_range, is_in_range
@@ -128,6 +128,27 @@ class Declared:
     def find_known(self, release: str) -> Known | None:
         """Return the issue for which the test fails on the kernel ``release``, if it is known."""
         return next((one for one in self.known if is_in_range(release, one.kernels)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredTest:
+    """A test by its id, and what it declares."""
+
+    id: str
+    declared: Declared
+
+
+_TESTS: Final = TypeAdapter(tuple[DeclaredTest, ...])
+
+
+def dump_tests(tests: Iterable[DeclaredTest]) -> str:
+    """Return JSON for :func:`load_tests`."""
+    return _TESTS.dump_json(tuple(tests)).decode() + "\n"
+
+
+def load_tests(text: str) -> tuple[DeclaredTest, ...]:
+    """Read what :func:`dump_tests` wrote; raises :class:`ValueError` where it is something else."""
+    return _TESTS.validate_json(text)
 
 
 def declare_case(keys: DeclaredKeys, name: str) -> Declared:

@@ -21,7 +21,8 @@ class Plan(StrictModel):
     """What to run.
 
     ``series`` are stacked in their order on the base; without any there is no comparison.
-    ``tests`` are paths under guest-tests/; ``select`` is a pytest ``-k`` expression.
+    ``tests`` are paths under guest-tests/; ``select`` is a pytest ``-k`` expression,
+    ``marks`` one of its ``-m``, such as ``quick``.
     ``parallel`` bounds the tests that run at once, of all cells; 0 for what the host has room for.
     ``each_test`` runs on every topology that can host it, or once, on the first that can.
     With ``vmcore`` the memory of a guest that crashes or hangs is kept.
@@ -36,6 +37,7 @@ class Plan(StrictModel):
     topologies: tuple[str, ...] = Field(min_length=1)
     tests: tuple[str, ...] = Field(min_length=1)
     select: str = ""
+    marks: str = ""
     each_test: EachTest = "everywhere"
     parallel: int = Field(default=0, ge=0, le=64)
     vmcore: bool = False

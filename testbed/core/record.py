@@ -33,6 +33,7 @@ class ChangeKind(StrEnum):
     STILL_FAILING = "still_failing"
     STILL_PASSING = "still_passing"
     STILL_SKIPPED = "still_skipped"
+    KNOWN = "known"
     NEW = "new"
     NEW_FAILING = "new_failing"
     GONE = "gone"

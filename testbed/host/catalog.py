@@ -1,10 +1,12 @@
 """What there is to choose from: topologies, kconfig fragments, series, tests, plans."""
 
+import functools
 import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from testbed.core.coverage import Coverage, parse_coverage
 from testbed.core.kconfig import read_values
 from testbed.core.message_id import parse_message_id
 from testbed.core.modules import DEVICE_MODULES
@@ -21,6 +23,13 @@ _NO_SUITES: Final = frozenset({"lib", "tools", "topologies"})
 def guest_tests_dir() -> Path:
     """Return the folder of the guest tests."""
     return data_dir() / "guest-tests"
+
+
+@functools.cache
+def load_coverage() -> Coverage:
+    """Return what there is for the guest tests to cover."""
+    path = guest_tests_dir() / "coverage.yaml"
+    return parse_coverage(read_text(path), filename=str(path))
 
 
 def list_catalog() -> Catalog:

@@ -56,6 +56,7 @@ class CellJob:
     features: tuple[str, ...]
     tests: tuple[str, ...]
     select: str
+    marks: str = ""
     mode: Mode = "normal"
     seed: int = 0
     vmcore: bool = False
@@ -145,6 +146,7 @@ def build_pytest_argv(job: CellJob, *, wake: Path | None = None) -> tuple[str, .
         **({"--kernel-config": job.kernel_config} if job.kernel_config else {}),
         **({"--features": ",".join(job.features)} if job.features else {}),
         **({"-k": job.select} if job.select else {}),
+        **({"-m": job.marks} if job.marks else {}),
         **({"--events-wake": wake} if wake is not None else {}),
         **({"--finished": job.folder / FINISHED_FILE} if job.finished else {}),
         **(_distribute(job.workers) if job.workers > 1 else {}),

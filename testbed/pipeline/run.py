@@ -269,6 +269,7 @@ def _test(job: _Job, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple[CellOut
             features=one.features,
             tests=plan.tests,
             select=plan.select,
+            marks=plan.marks,
             mode=plan.mode,
             seed=plan.seed,
             vmcore=plan.vmcore,

@@ -12,7 +12,7 @@ from testbed.errors import UserError
 from testbed.host import catalog
 from testbed.host.accel import read_qemu_version
 from testbed.host.event_file import EVENTS_FILE
-from testbed.host.guest_image import load_guest_image
+from testbed.host.guest_image import GuestImage, load_guest_image
 from testbed.host.project import cache_dir
 from testbed.host.store import Store
 from testbed.pytest_plugin.cell import Cell, CellConfig, EventSink
@@ -30,6 +30,7 @@ _OPTIONS: Final = (
     ("--features", "comma-separated features that the kernel's series provides"),
     ("--log-dir", "where console logs, transcripts and events.jsonl go"),
     ("--events-wake", "a FIFO that gets a byte for every event in events.jsonl"),
+    ("--declared", "a file to be written with what each test declares, as JSON; nothing is run"),
     ("--finished", "a file with the ids of tests that are not to be run again, one a line"),
 )
 
@@ -57,6 +58,14 @@ def read_earlier(config: pytest.Config) -> tuple[Topology, ...]:
     """Return the topologies that have the first choice of tests."""
     names = filter(None, (read_option(config, "--before") or "").split(","))
     return tuple(catalog.load_topology(name) for name in names)
+
+
+def read_image(config: pytest.Config) -> GuestImage:
+    """Return the guest image that was named; raises :class:`UserError`."""
+    folder = read_option(config, "--guest-image")
+    if not folder:
+        raise UserError("--guest-image must go with --declared")
+    return load_guest_image(Path(folder).absolute())
 
 
 def make_cell(config: pytest.Config) -> Cell:

@@ -120,6 +120,7 @@ def make_test(
     crash: Crash | None = None,
     metrics: Iterable[Metric] = (),
     placements: Iterable[Placement] = (),
+    known: str = "",
 ) -> TestResult:
     """Return a result with logs as the plugin lays them out."""
     slug = "".join(c if c.isalnum() or c in "._-" else "-" for c in test_id)
@@ -135,6 +136,7 @@ def make_test(
             LogFile(kind="ktap", path=f"logs/{slug}.ktap"),
             LogFile(kind="console", path=f"logs/{slug}.console"),
         ),
+        known=known,
     )
 
 
@@ -217,6 +219,17 @@ def wrong_node_run() -> RunRecord:
             for role in SIDES
         ]
     )
+
+
+def known_run() -> RunRecord:
+    """Return a run of a kernel that fails as declared, and passes what it is declared to fail."""
+    why, gone = "the status of the zero page is another (5d4af6195c87)", "long mended (6.2)"
+    tests = [
+        make_test(TEST_IDS[0]),
+        make_test(TEST_IDS[7], Verdict.KNOWN, message=f"known: {why}\n0 == 1", known=why),
+        make_test(TEST_IDS[9], known=gone, message=f"expected to fail: {gone}"),
+    ]
+    return make_run([make_cell(tests, role=role, topology=t) for t in TOPOLOGIES for role in SIDES])
 
 
 def clean_run() -> RunRecord:

@@ -64,7 +64,14 @@ def test_an_unknown_series_or_topology_on_the_command_line_is_exit_2(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "others", [["-k", "mbind"], ["--no-series"], ["-t", "two-nodes"], ["--source", "debian:6.1"]]
+    "others",
+    [
+        ["-k", "mbind"],
+        ["-m", "quick"],
+        ["--no-series"],
+        ["-t", "two-nodes"],
+        ["--source", "debian:6.1"],
+    ],
 )
 def test_resume_goes_alone(others: list[str], tmp_path: Path) -> None:
     done = call("run", "--resume", "latest", *others, folder=tmp_path)

@@ -159,7 +159,7 @@ def test_a_glob_that_fits_no_case_is_an_error(line: str, key: str, glob: str) ->
 
 
 def test_markers_of_a_python_test() -> None:
-    covers = [
+    covers: list[dict[str, object]] = [
         {"interface": "mbind-move", "backing": ["thp", "ksm"], "condition": ("quiet",)},
         {"contract": [9, 5], "promises": "addresses-kept"},
         {"contract": [5]},
