@@ -7,7 +7,6 @@ from typing import Final
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +18,7 @@ _LEGEND: Final = "a number: so many tests assert it;  . open;  - impossible"
 _SIGNS: Final = {State.IMPOSSIBLE: ("-", "dim"), State.OPEN: (".", "bold yellow")}
 _HEADS: Final = string.ascii_lowercase + string.ascii_uppercase
 _NAMED_TESTS: Final = 6
-_LEGEND_CHARS: Final = 96
+_LINE_CHARS: Final = 100
 _TIE: Final = "\N{NO-BREAK SPACE}"  # between a letter and its name, which are not to be parted
 
 
@@ -62,9 +61,7 @@ def _render_side(side: Side) -> Iterator[RenderableType]:
     counts = ", ".join(f"{side.count(state)} {state}" for state in State)
     yield Text(f"{side.title}: {counts}", "bold")
     yield table
-    names = "  ".join(f"{head}{_TIE}{name}" for name, head in heads.items())
-    for line in textwrap.wrap(names, width=_LEGEND_CHARS, break_on_hyphens=False):
-        yield _indent(line.replace(_TIE, " "))
+    yield _indent("  ".join(f"{head}{_TIE}{name}" for name, head in heads.items()))
     yield _indent(_LEGEND)
 
 
@@ -109,5 +106,15 @@ def _render_open(sides: Iterable[Side], *, names_open: bool) -> Iterator[Rendera
                 yield _indent(f"{row}: {', '.join(names)}")
 
 
-def _indent(text: str, style: str = "", *, by: int = 2) -> Padding:
-    return Padding(Text(text, style), (0, 0, 0, by), expand=False)
+def _indent(text: str, style: str = "", *, by: int = 2) -> Text:
+    """Return ``text`` further in by so many columns, and the lines after its first by two more."""
+    indent = " " * by
+    filled = textwrap.fill(
+        text,
+        width=_LINE_CHARS,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return Text(filled.replace(_TIE, " "), style)
