@@ -94,6 +94,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if IMAGE_KEY in config.stash:
         for item in items:
             declare(item)
+    if file := read_option(config, "--declared"):
+        write_declared(Path(file), items)
     cell = config.stash.get(CELL_KEY, None)
     if cell is None:
         return
@@ -123,8 +125,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist's, which tells that tests can be dealt out
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Boot, once for the cell, before the first test asks for a guest."""
-    if file := read_option(session.config, "--declared"):
-        write_declared(Path(file), session.items)
     cell = session.config.stash.get(CELL_KEY, None)
     if cell is None or not session.items or session.config.option.collectonly:
         return

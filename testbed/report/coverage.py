@@ -14,7 +14,8 @@ from testbed.core.coverage import Claim, CoverageReport, Square, State
 from testbed.core.coverage import Table as Side
 from testbed.report.text import count
 
-_LEGEND: Final = "a number: so many tests assert it;  . open;  - impossible"
+_MOST: Final = 99  # three digits in every column are more than fit on a line
+_LEGEND: Final = f"a number: so many tests assert it ({_MOST}: or more);  . open;  - impossible"
 _SIGNS: Final = {State.IMPOSSIBLE: ("-", "dim"), State.OPEN: (".", "bold yellow")}
 _HEADS: Final = string.ascii_lowercase + string.ascii_uppercase
 _NAMED_TESTS: Final = 6
@@ -50,11 +51,11 @@ def render_coverage(report: CoverageReport, *, names_open: bool = False) -> Rend
 
 
 def _render_side(side: Side) -> Iterator[RenderableType]:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, padding=0, pad_edge=False)
     table.add_column("")
     heads = dict(zip(side.columns, _HEADS, strict=False))
     for head in heads.values():
-        table.add_column(head, justify="right", no_wrap=True)
+        table.add_column(head, justify="right", no_wrap=True, min_width=2)
     for row in side.rows:
         squares = (side.squares[row, column] for column in side.columns)
         table.add_row(Text(row), *map(_render_square, squares))
@@ -67,7 +68,7 @@ def _render_side(side: Side) -> Iterator[RenderableType]:
 
 def _render_square(square: Square) -> Text:
     if square.state is State.ASSERTED:
-        return Text(str(len(square.tests)), "green")
+        return Text(str(min(len(square.tests), _MOST)), "green")
     return Text(*_SIGNS[square.state])
 
 
