@@ -17,7 +17,8 @@ from testbed.errors import UserError
 from testbed.host.project import data_dir
 from testbed.host.series_dir import is_series_folder, load_series
 
-_NO_SUITES: Final = frozenset({"lib", "tools", "topologies"})
+NO_SUITES: Final = frozenset({"lib", "tools", "topologies", "known-issues"})
+"""The folders of guest-tests whose C files are no tests."""
 
 
 def guest_tests_dir() -> Path:
@@ -132,7 +133,7 @@ def _list_tests() -> tuple[str, ...]:
         path.relative_to(root)
         for pattern in ("*.c", "test_*.py")
         for path in root.rglob(pattern)
-        if path.relative_to(root).parts[0] not in _NO_SUITES
+        if path.relative_to(root).parts[0] not in NO_SUITES
     ]
     suites = {parent for file in files for parent in file.parents if parent != Path()}
     return tuple(sorted(str(path) for path in {*files, *suites}))

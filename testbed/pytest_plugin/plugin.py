@@ -20,6 +20,7 @@ from testbed.core.needs import Needs, Scope, parse_marker_needs
 from testbed.core.result import LogFile, TestResult, Verdict
 from testbed.core.text import clean, make_file_name
 from testbed.errors import PlanError, UserError
+from testbed.host.catalog import NO_SUITES
 from testbed.host.guest import Guest
 from testbed.host.hotplug import Hotplug
 from testbed.host.vm import Vm
@@ -80,10 +81,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect C tests: all ``.c`` files but those that are shared by tests."""
+    """Collect C tests: all ``.c`` files but those of folders that hold none."""
     if IMAGE_KEY not in parent.config.stash or file_path.suffix != ".c":
         return None
-    if {"lib", "tools"} & set(file_path.relative_to(parent.config.rootpath).parts):
+    if not NO_SUITES.isdisjoint(file_path.relative_to(parent.config.rootpath).parts):
         return None
     return CTestFile.from_parent(parent, path=file_path)
 
