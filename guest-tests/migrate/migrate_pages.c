@@ -60,7 +60,8 @@
  *     - {cases: migrate_pages.of_the_caller, interface: migrate_pages-self,
  *        backing: anon-private, condition: quiet}
  *     - {cases: migrate_pages.bad_arguments, interface: migrate_pages-child,
- *        backing: anon-private, condition: [bad-node, bad-mask-size]}
+ *        backing: anon-private,
+ *        condition: [bad-node, bad-address, bad-mask-size]}
  */
 #include "harness.h"
 

@@ -57,7 +57,7 @@
  *     - {cases: move_pages.bad_node, interface: move_pages-set,
  *        backing: anon-private, condition: bad-node}
  *     - {cases: move_pages.bad_arguments, interface: move_pages-set,
- *        backing: anon-private, condition: no-capability}
+ *        backing: anon-private, condition: [no-capability, bad-address]}
  */
 #include "harness.h"
 

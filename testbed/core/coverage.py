@@ -5,6 +5,7 @@ condition. Two sides of it are shown: interface by backing where nothing else go
 by condition over any backing.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -193,11 +194,16 @@ def compute_coverage(coverage: Coverage, tests: Sequence[DeclaredTest]) -> Cover
 def _make_table(title: str, axis: str, coverage: Coverage, tests: Sequence[DeclaredTest]) -> Table:
     """Return the table of interfaces by ``axis``."""
     rows, columns = coverage.axes.interface, getattr(coverage.axes, axis)
+    asserting: defaultdict[CoverageCell, list[int]] = defaultdict(list)
+    for number, test in enumerate(tests):
+        for cell in test.declared.cells:
+            asserting[cell].append(number)
     squares = {}
     for row in rows:
         for column in columns:
             cells = _list_cells(coverage, row, axis, column)
-            found = (test.id for test in tests if not test.declared.cells.isdisjoint(cells))
+            numbers = sorted({number for cell in cells for number in asserting.get(cell, ())})
+            found = (tests[number].id for number in numbers)
             reasons = [coverage.explain_impossible(cell) for cell in cells]
             why = reasons[0] if all(reasons) else ""
             squares[row, column] = Square(row=row, column=column, tests=tuple(found), why=why)
