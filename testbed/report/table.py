@@ -17,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from testbed.core.gcov import format_share
 from testbed.core.record import ChangeKind, RunRecord
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
 from testbed.core.text import shorten_middle
@@ -143,6 +144,16 @@ def _render_steps(record: RunRecord) -> Table:
 
 
 def _quiet_lines(record: RunRecord) -> Iterator[str]:
+    yield from _count_quiet(record)
+    for file in record.reach:
+        yield (
+            f"{file.path}: {format_share(*file.lines)} lines ran, "
+            f"{format_share(*file.branches)} branches; "
+            f"{count(file.unexplained, 'line')} without a reason"
+        )
+
+
+def _count_quiet(record: RunRecord) -> Iterator[str]:
     if record.comparison:
         kinds = count_kinds(record)
         for kind in (ChangeKind.STILL_PASSING, ChangeKind.STILL_SKIPPED):
