@@ -33,6 +33,7 @@ from testbed.tests.unit.records import (
     make_placement,
     make_run,
     make_test,
+    reached_run,
     single_kernel_run,
     stepped_run,
     wrong_node_run,
@@ -48,6 +49,7 @@ RUNS = {
     "no cells": make_run([]),
     "patch by patch": stepped_run(),
     "known": known_run(),
+    "what ran": reached_run(),
 }
 every_run = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 
@@ -457,3 +459,8 @@ def test_an_issue_is_there_where_any_topology_shows_it() -> None:
     ]
     (issue,) = list_known(make_run(cells))
     assert issue.topologies == (TOPOLOGIES[1],)
+
+
+def test_what_ran_is_a_line_a_source() -> None:
+    said = print_plain(render_summary(reached_run()))
+    assert rows_of(said, "mm/migrate.c")[0][-3:] == ["18 of 20 (90.0 %)", "3 of 4 (75.0 %)", "1"]
