@@ -17,9 +17,6 @@
  *   nodes: 2
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, CPUSETS]
  *   timeout_s: 120   # over the harness's own 90 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {16: ["full.*"]}
  *   covers:
  *     - {cases: "full.move_pages", interface: [move_pages-set], backing: [anon-private], condition: [target-full]}

@@ -5,11 +5,9 @@
  *
  * testbed:
  *   nodes: 2
+ *   memoryless: 1
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, CPUSETS]
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {16: ["memoryless.*"]}
  *   covers:
  *     - {cases: "memoryless.move_pages", interface: [move_pages-set], backing: [anon-private], condition: [target-memoryless]}

@@ -14,9 +14,6 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     no_memory.thp_is_split: {kconfig: [TRANSPARENT_HUGEPAGE]}
- */
-/*
- * testbed-decl:
  *   quick: ["no_memory.move_pages_*"]
  *   contract: {16: ["no_memory.*"]}
  *   covers:

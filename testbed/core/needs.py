@@ -66,7 +66,8 @@ class Start(StrEnum):
 class Needs(StrictModel):
     """The needs of one test.
 
-    ``nodes`` have memory at boot, ``empty_nodes`` neither memory nor a CPU; ``dimm_slots`` are
+    ``nodes`` have memory at boot, ``memoryless`` a CPU and no memory, ``empty_nodes`` neither;
+    ``dimm_slots`` are
     empty; ``virtio_mem`` counts devices; ``swap_mib`` is the space on swap disks; ``tiers`` are
     memory tiers, those that an HMAT makes. ``kconfig`` are options without ``CONFIG_``;
     ``features`` are what a patch series provides; ``timeout_s`` is seconds a case. ``scope`` and
@@ -74,6 +75,7 @@ class Needs(StrictModel):
     """
 
     nodes: Nodes = 1
+    memoryless: EmptyNodes = 0
     empty_nodes: EmptyNodes = 0
     dimm_slots: DimmSlots = 0
     virtio_mem: VirtioMems = 0
@@ -90,6 +92,7 @@ class _CaseNeeds(StrictModel):
     """What one case needs besides: lists are added to the file's, numbers replace them."""
 
     nodes: Nodes | None = None
+    memoryless: EmptyNodes | None = None
     empty_nodes: EmptyNodes | None = None
     dimm_slots: DimmSlots | None = None
     virtio_mem: VirtioMems | None = None

@@ -17,8 +17,8 @@ _KNOWN_KEY: Final = pytest.StashKey[Known | None]()
 
 MARKERS: Final = (
     (
-        "needs(nodes=, empty_nodes=, dimm_slots=, virtio_mem=, swap_mib=, tiers=, kconfig=, "
-        "features=, timeout_s=, scope=, start=): what a guest test needs"
+        "needs(nodes=, memoryless=, empty_nodes=, dimm_slots=, virtio_mem=, swap_mib=, tiers=, "
+        "kconfig=, features=, timeout_s=, scope=, start=): what a guest test needs"
     ),
     "quick: cheap and central: one of those that are run first",
     "covers(interface=, backing=, condition=, contract=, promises=): what a guest test asserts",

@@ -104,7 +104,7 @@ def test_file_without_a_block_is_told_what_to_write(source: str) -> None:
     [
         (
             ["testbed:", "  node: 2"],
-            ["testbed.node", "allowed here: nodes, empty_nodes, dimm_slots", "cases"],
+            ["testbed.node", "allowed here: nodes, memoryless, empty_nodes", "cases"],
         ),
         (["testbed:", "  nodes: two"], ["testbed.nodes", "'two'", "integer"]),
         (["testbed:", "  nodes: 2.5"], ["testbed.nodes", "2.5"]),
