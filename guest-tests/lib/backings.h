@@ -16,6 +16,15 @@ extern const struct backing backing_thp_partly_mapped;
 extern const struct backing backing_large_folio;
 extern const struct backing backing_hugetlb_private;
 extern const struct backing backing_hugetlb_shared;
+extern const struct backing backing_file_clean;
+extern const struct backing backing_file_dirty;
+extern const struct backing backing_file_cow;
+extern const struct backing backing_file_shared;
+extern const struct backing backing_file_shared_by_two;
+extern const struct backing backing_text;
+extern const struct backing backing_shmem;
+extern const struct backing backing_sysv_shm;
+extern const struct backing backing_memfd_sealed;
 
 /* A fixture with a variant for each of them, whose member is the kind. */
 #define BACKING(fixture, variant)					\
@@ -27,11 +36,20 @@ extern const struct backing backing_hugetlb_shared;
 	BACKING(fixture, anon_private);					\
 	BACKING(fixture, anon_shared);					\
 	BACKING(fixture, mlocked);					\
-	BACKING(fixture, zero_page);				\
-	BACKING(fixture, thp);					\
-	BACKING(fixture, thp_partly_mapped);					\
+	BACKING(fixture, zero_page);					\
+	BACKING(fixture, thp);						\
+	BACKING(fixture, thp_partly_mapped);				\
 	BACKING(fixture, large_folio);					\
-	BACKING(fixture, hugetlb_private);					\
-	BACKING(fixture, hugetlb_shared)
+	BACKING(fixture, hugetlb_private);				\
+	BACKING(fixture, hugetlb_shared);				\
+	BACKING(fixture, file_clean);					\
+	BACKING(fixture, file_dirty);					\
+	BACKING(fixture, file_cow);					\
+	BACKING(fixture, file_shared);					\
+	BACKING(fixture, file_shared_by_two);				\
+	BACKING(fixture, text);						\
+	BACKING(fixture, shmem);					\
+	BACKING(fixture, sysv_shm);					\
+	BACKING(fixture, memfd_sealed)
 
 #endif /* TESTBED_BACKINGS_H */
