@@ -69,30 +69,30 @@ bool area_moves(const struct area *area, unsigned int flags)
 		flags & MPOL_MF_MOVE_ALL);
 }
 
-long area_present(const struct area *area, long count)
+long area_misplaced(const struct area *area, long count, int node)
 {
-	long i, present = 0;
+	const struct pages *p = area->pages;
+	long i, folio = area->backing->folio, misplaced = 0;
 
-	for (i = 0; i < count; i++)
-		present += is_present(area, i);
-	return present;
+	for (i = 0; i < count; i += folio)
+		misplaced += p->was[i].status >= 0 && p->was[i].status != node;
+	return misplaced;
 }
 
 void area_count(struct area *area, struct counters_want *want, long count,
-		unsigned int flags)
+		int node, unsigned int flags)
 {
 	const struct backing *b = area->backing;
-	long thps = count / b->folio;
+	long folios = area_misplaced(area, count, node);
+	long mapped = b->mapped ? : b->folio;
+	long thps = folios < area->thps ? folios : area->thps;
 
 	if (b->fate == FATE_PINNED)
-		want->failed += area_present(area, count);
+		want->failed += folios * mapped;
 	if (!area_moves(area, flags))
 		return;
-	if (thps > area->thps)
-		thps = area->thps;
 	/* Base pages of a THP that nobody maps move along, or are as good. */
-	want->moved += thps * b->folio +
-		       area_present(area, count - thps * b->folio);
+	want->moved += thps * b->folio + (folios - thps) * mapped;
 	if (!b->splits || !b->splits()) {
 		want->thps_moved += thps;
 		return;

@@ -34,6 +34,7 @@ struct backing {
 	long count;		/* base pages of an area, a multiple of @folio */
 	long folio;		/* base pages that move as one */
 	long mapped;		/* of them, from the first on; 0: all */
+	bool twice;		/* mapped at two addresses of one process */
 	bool thp;		/* folios are as large as a PMD maps */
 	bool (*splits)(void);	/* migration splits them; NULL: it does not */
 	/* Set area->pages over new, empty memory. 0 or -1. */
@@ -78,15 +79,15 @@ void area_want_all(struct area *area, int node);
 /* Whether MPOL_MF_MOVE or MPOL_MF_MOVE_ALL in @flags moves it. */
 bool area_moves(const struct area *area, unsigned int flags);
 
-/* Base pages that are there, of @count from the head of any folio on. */
-long area_present(const struct area *area, long count);
+/* Folios of the first @count base pages that were elsewhere at the snapshot. */
+long area_misplaced(const struct area *area, long count, int node);
 
 /*
- * Add to @want what moving @count base pages with @flags counts. THPs that
+ * Add to @want what it counts to move those to @node with @flags. THPs that
  * this splits are none from then on.
  */
 void area_count(struct area *area, struct counters_want *want, long count,
-		unsigned int flags);
+		int node, unsigned int flags);
 
 /* Pages verified, as pages_verify(), then the kind by its own check. */
 const char *area_verify(struct area *area, const char *what);

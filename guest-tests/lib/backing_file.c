@@ -42,11 +42,6 @@ static int map_twice(struct area *area)
 	return area->twin == MAP_FAILED ? -1 : 0;
 }
 
-static int map_text(struct area *area)
-{
-	return map_file(area, PROT_READ | PROT_EXEC, MAP_PRIVATE);
-}
-
 typedef void (*page_fill)(void *page, uint64_t seed, uint64_t number);
 
 /* The cache's pages come to be by write(2), under the policy of the task. */
@@ -231,6 +226,7 @@ const struct backing backing_file_cow = {
 const struct backing backing_file_shared = {
 	.name = "file-shared",
 	.fate = FATE_SHARED,
+	.twice = true,
 	.count = 16,
 	.folio = 1,
 	.map = map_twice,
@@ -294,9 +290,16 @@ static int check_code(const void *page, uint64_t seed, uint64_t number)
 	return -1;
 }
 
+static int map_text(struct area *area)
+{
+	int error = map_file(area, PROT_READ | PROT_EXEC, MAP_PRIVATE);
+
+	area->pages->check = check_code;
+	return error;
+}
+
 static long fill_text(struct area *area)
 {
-	area->pages->check = check_code;
 	return write_file(area, fill_code) ? : pages_bad(area->pages) ? :
 	       area_share(area);
 }

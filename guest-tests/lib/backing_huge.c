@@ -115,13 +115,21 @@ const struct backing backing_thp = {
 	.finish = area_write,
 };
 
+static int map_partly(struct area *area)
+{
+	int error = map_anon(area);
+
+	area->pages->unkept = KPF(THP) | KPF(COMPOUND_HEAD) |
+			      KPF(COMPOUND_TAIL);
+	return error;
+}
+
 /* The upper half of each THP is given back, yet stays part of the folio. */
 static long fill_partly(struct area *area)
 {
 	struct pages *p = area->pages;
 	long i, error = fill_thps(area);
 
-	p->unkept = KPF(THP) | KPF(COMPOUND_HEAD) | KPF(COMPOUND_TAIL);
 	for (i = HUGE / 2; i < p->count && !error; i += HUGE)
 		error = madvise(pages_at(p, i), HUGE_BYTES / 2, MADV_DONTNEED);
 	return error;
@@ -151,7 +159,7 @@ const struct backing backing_thp_partly_mapped = {
 	.mapped = HUGE / 2,
 	.thp = true,
 	.splits = partly_mapped_splits,
-	.map = map_anon,
+	.map = map_partly,
 	.fill = fill_partly,
 	.check = is_partly_mapped,
 	.finish = area_write,

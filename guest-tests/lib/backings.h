@@ -25,6 +25,12 @@ extern const struct backing backing_text;
 extern const struct backing backing_shmem;
 extern const struct backing backing_sysv_shm;
 extern const struct backing backing_memfd_sealed;
+extern const struct backing backing_swapped_out;
+extern const struct backing backing_swap_cache;
+extern const struct backing backing_ksm;
+extern const struct backing backing_vmspliced;
+extern const struct backing backing_io_uring_registered;
+extern const struct backing backing_uffd_registered;
 
 /* A fixture with a variant for each of them, whose member is the kind. */
 #define BACKING(fixture, variant)					\
@@ -50,6 +56,12 @@ extern const struct backing backing_memfd_sealed;
 	BACKING(fixture, text);						\
 	BACKING(fixture, shmem);					\
 	BACKING(fixture, sysv_shm);					\
-	BACKING(fixture, memfd_sealed)
+	BACKING(fixture, memfd_sealed);					\
+	BACKING(fixture, swapped_out);					\
+	BACKING(fixture, swap_cache);					\
+	BACKING(fixture, ksm);						\
+	BACKING(fixture, vmspliced);					\
+	BACKING(fixture, io_uring_registered);				\
+	BACKING(fixture, uffd_registered)
 
 #endif /* TESTBED_BACKINGS_H */

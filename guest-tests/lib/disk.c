@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -8,9 +9,11 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "metric.h"
 #include "syscalls.h"
 
-#define DISK	"/dev/ram0"
+#define DISK		"/dev/ram0"
+#define DEADLINE_US	10e6
 
 static char point[] = "/tmp/disk.XXXXXX";
 
@@ -32,6 +35,20 @@ static int run(char *const argv[])
 	return status ? -1 : 0;
 }
 
+/* Whom it belonged to may have died just now: then it is unmounted soon. */
+static int wait_until_free(void)
+{
+	double deadline = metric_now_us() + DEADLINE_US;
+	int fd;
+
+	do {
+		fd = open(DISK, O_RDWR | O_EXCL | O_CLOEXEC);
+		if (fd >= 0)
+			return close(fd);
+	} while (errno == EBUSY && metric_now_us() < deadline);
+	return -1;
+}
+
 static int mount_disk(void)
 {
 	/* That of busybox makes an ext2, which the driver of ext4 mounts. */
@@ -39,7 +56,8 @@ static int mount_disk(void)
 		"/bin/busybox", "mke2fs", DISK, NULL
 	};
 
-	if (!mkdtemp(point) || run(mke2fs) || unshare(CLONE_NEWNS))
+	if (wait_until_free() || !mkdtemp(point) || run(mke2fs) ||
+	    unshare(CLONE_NEWNS))
 		return -1;
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return -1;

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * migrate_pages(2) of a child that has memory of each kind: lib/backings.h says
+ * of each what becomes of it. With CAP_SYS_NICE pages that others map move,
+ * too; without, they stay, and are not counted. The result counts what was
+ * tried in vain (do_migrate_pages() in mm/mempolicy.c of 6.12).
+ *
+ * testbed:
+ *   nodes: 2
+ *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
+ *   features: []
+ *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
+ */
+#include "harness.h"
+
+#include "backings.h"
+#include "kernel.h"
+#include "nodes.h"
+#include "subject.h"
+#include "syscalls.h"
+
+FIXTURE(migrate_pages_backing)
+{
+	int a;
+	int b;
+	struct subject subject;
+};
+
+FIXTURE_VARIANT(migrate_pages_backing)
+{
+	const struct backing *backing;
+};
+
+BACKINGS(migrate_pages_backing);
+
+/* The child has a copy of what the parent mapped, and fills it. */
+static struct area area;
+
+/* Called in the child. */
+static long fill(struct pages *p)
+{
+	(void)p;
+	return area_fill(&area);
+}
+
+static long finish(struct pages *p)
+{
+	const char *problem = area_finish(&area);
+
+	(void)p;
+	if (!*problem)
+		return 0;
+	printf("# in the child: %s\n", problem);
+	fflush(stdout);
+	return -1;
+}
+
+FIXTURE_SETUP(migrate_pages_backing)
+{
+	struct subject *s = &self->subject;
+	unsigned long nodes = nodes_with_memory();
+
+	if (nodes_count(nodes) < 2)
+		SKIP(return, "needs 2 nodes with memory, has %s",
+		     nodes_text(nodes));
+	self->a = nodes_nth(nodes, 0);
+	self->b = nodes_nth(nodes, 1);
+	ASSERT_EQ(0, area_map(&area, variant->backing, &s->pages, self->a));
+	ASSERT_EQ(0, subject_start(s, fill));
+	ASSERT_CLEAN(subject_look(s));
+	ASSERT_CLEAN(variant->backing->check(&area));
+}
+
+FIXTURE_TEARDOWN(migrate_pages_backing)
+{
+	area_release(&area);
+}
+
+/*
+ * What the call is to return. Since 6.7 it counts what cannot be isolated, and
+ * a page that is met again at another address is that, having been isolated at
+ * the first: it is counted, and moves (queue_folios_pte_range() says so).
+ */
+static long result(const struct counters_want *want, int to)
+{
+	const struct backing *backing = area.backing;
+
+	if (backing->twice && !kernel_before(6, 7))
+		return area_misplaced(&area, backing->count, to);
+	return want->failed;
+}
+
+/* What subject_moved() cannot see: pages of a THP that nobody maps. */
+static long unseen(const struct counters_want *want, const struct pages *p)
+{
+	return want->moved - pages_to_move(p);
+}
+
+TEST_F(migrate_pages_backing, child)
+{
+	struct subject *s = &self->subject;
+	const int flags = MPOL_MF_MOVE_ALL;
+	struct counters_want want = { 0 };
+
+	area_count(&area, &want, s->pages.count, self->b, flags);
+	EXPECT_EQ(result(&want, self->b),
+		  numa_migrate_pages(s->pages.pid, NODE(self->a),
+				     NODE(self->b)));
+	if (area_moves(&area, flags))
+		area_want_all(&area, self->b);
+	s->thps = want;
+	s->thps.failed = 0;
+	s->thps.moved = unseen(&want, &s->pages);
+	EXPECT_CLEAN(subject_verify(s, want.failed, "from a to b"));
+	EXPECT_CLEAN(variant->backing->check(&area));
+	EXPECT_EQ(0, holder_call(&s->holder, finish));
+	EXPECT_EQ(0, holder_end(&s->holder));
+}
+
+TEST_HARNESS_MAIN
