@@ -10,6 +10,7 @@
  *   nodes: 2
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
+ *   scope: file   # each case puts back all that it changes
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  */
 #include "harness.h"
