@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Cpusets of cgroup v2: a change of cpuset.mems takes along what a process has
- * of each kind of memory, that which others map too (cpuset_migrate_mm() in
+ * Cpusets of cgroup v2: a change of cpuset.mems and an attach take along what a
+ * process has of each kind of memory, that which others map too (cpuset_migrate_mm() in
  * kernel/cgroup/cpuset.c of 6.12 moves with MPOL_MF_MOVE_ALL). What cannot be
  * moved stays where it is, and the write succeeds all the same.
  *
@@ -88,24 +88,36 @@ FIXTURE_TEARDOWN(cpuset_backing)
 	EXPECT_EQ(0, cpuset_end(&self->root));
 }
 
+/* @call is to take all of the child from a to b. */
+#define VERIFY(call, what) do {						\
+	struct subject *s = &self->subject;				\
+	const int flags = MPOL_MF_MOVE_ALL;				\
+	struct counters_want want = { 0 };				\
+									\
+	area_count(&area, &want, s->pages.count, self->b, flags);	\
+	EXPECT_EQ(0, call);						\
+	if (area_moves(&area, flags))					\
+		area_want_all(&area, self->b);				\
+	s->thps = want;							\
+	s->thps.failed = 0;						\
+	/* What subject_moved() cannot see: pages that nobody maps. */	\
+	s->thps.moved -= pages_to_move(&s->pages);			\
+	EXPECT_CLEAN(subject_verify(s, want.failed, what));		\
+	EXPECT_CLEAN(variant->backing->check(&area));			\
+	EXPECT_EQ(0, holder_call(&s->holder, finish));			\
+	EXPECT_EQ(0, holder_end(&s->holder));				\
+} while (0)
+
 TEST_F(cpuset_backing, change_of_mems)
 {
-	struct subject *s = &self->subject;
-	const int flags = MPOL_MF_MOVE_ALL;
-	struct counters_want want = { 0 };
+	VERIFY(cpuset_set_mems("x", NODE(self->b)), "cpuset.mems from a to b");
+}
 
-	area_count(&area, &want, s->pages.count, self->b, flags);
-	EXPECT_EQ(0, cpuset_set_mems("x", NODE(self->b)));
-	if (area_moves(&area, flags))
-		area_want_all(&area, self->b);
-	s->thps = want;
-	s->thps.failed = 0;
-	/* What subject_moved() cannot see: THPs' pages that nobody maps. */
-	s->thps.moved -= pages_to_move(&s->pages);
-	EXPECT_CLEAN(subject_verify(s, want.failed, "cpuset.mems from a to b"));
-	EXPECT_CLEAN(variant->backing->check(&area));
-	EXPECT_EQ(0, holder_call(&s->holder, finish));
-	EXPECT_EQ(0, holder_end(&s->holder));
+TEST_F(cpuset_backing, attach)
+{
+	ASSERT_EQ(0, cpuset_create("y"));
+	ASSERT_EQ(0, cpuset_set_mems("y", NODE(self->b)));
+	VERIFY(cpuset_attach("y", self->subject.pages.pid), "from x to y");
 }
 
 TEST_HARNESS_MAIN

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 
 #include "backing.h"
+#include "kernel.h"
 #include "pagemap.h"
 #include "pattern.h"
 #include "syscalls.h"
@@ -15,6 +16,7 @@ int area_map(struct area *area, const struct backing *backing,
 	area->backing = backing;
 	area->pages = pages;
 	area->home = node;
+	area->folio = backing->folio;
 	area->policy = -1;
 	area->fd = -1;
 	area->thps = backing->thp ? backing->count / backing->folio : 0;
@@ -43,9 +45,16 @@ static bool is_present(const struct area *area, long index)
 	       (!b->mapped || index % b->folio < b->mapped);
 }
 
+/*
+ * Of an empty slot in a page table that is there, of memory without a file,
+ * the kernel says EFAULT up to 6.11 (no_page_table() in mm/gup.c, by
+ * follow_page() with FOLL_DUMP), and ENOENT since folio_walk_start() of 6.12.
+ */
 static int absent_status(const struct area *area)
 {
-	return area->backing->absent ? : UNTOUCHED;
+	if (area->backing->absent)
+		return area->backing->absent;
+	return kernel_before(6, 12) ? UNMAPPED : UNTOUCHED;
 }
 
 void area_want(struct area *area, long first, long count, int node)
@@ -72,9 +81,9 @@ bool area_moves(const struct area *area, unsigned int flags)
 long area_misplaced(const struct area *area, long count, int node)
 {
 	const struct pages *p = area->pages;
-	long i, folio = area->backing->folio, misplaced = 0;
+	long i, misplaced = 0;
 
-	for (i = 0; i < count; i += folio)
+	for (i = 0; i < count; i += area->folio)
 		misplaced += p->was[i].status >= 0 && p->was[i].status != node;
 	return misplaced;
 }
@@ -84,7 +93,7 @@ void area_count(struct area *area, struct counters_want *want, long count,
 {
 	const struct backing *b = area->backing;
 	long folios = area_misplaced(area, count, node);
-	long mapped = b->mapped ? : b->folio;
+	long mapped = b->mapped ? : area->folio;
 	long thps = folios < area->thps ? folios : area->thps;
 
 	if (b->fate == FATE_PINNED)

@@ -55,6 +55,7 @@ struct backing {
 struct area {
 	const struct backing *backing;
 	struct pages *pages;
+	long folio;		/* base pages that move as one on this kernel */
 	int home;		/* the node that it was filled on */
 	int policy;		/* the node that it was bound to since, or -1 */
 	long thps;		/* that it still has */

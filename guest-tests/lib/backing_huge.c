@@ -165,12 +165,19 @@ const struct backing backing_thp_partly_mapped = {
 	.finish = area_write,
 };
 
+/* Before 6.8 there is none of such a size: base pages, and all else alike. */
+static int map_large(struct area *area)
+{
+	if (kernel_before(6, 8))
+		area->folio = 1;
+	return map_anon(area);
+}
+
 static long fill_large(struct area *area)
 {
 	char was[64], *chosen;
 	long error;
 
-	/* Before 6.8 there is none of such a size: base pages, all else alike. */
 	if (kernel_before(6, 8))
 		return proc_read(LARGE_ENABLED, was, sizeof(was)) == -ENOENT ?
 		       pages_populate(area->pages) : -1;
@@ -192,7 +199,7 @@ const struct backing backing_large_folio = {
 	.name = "large-folio",
 	.count = 2 * LARGE,
 	.folio = LARGE,
-	.map = map_anon,
+	.map = map_large,
 	.fill = fill_large,
 	.check = is_large,
 	.finish = area_write,

@@ -56,6 +56,21 @@ static long finish(struct pages *p)
 	return -1;
 }
 
+static long move_itself(struct pages *p)
+{
+	unsigned long nodes = nodes_with_memory();
+
+	(void)p;
+	return numa_migrate_pages(0, NODE(nodes_nth(nodes, 0)),
+				  NODE(nodes_nth(nodes, 1)));
+}
+
+static long move_nothing(struct pages *p)
+{
+	(void)p;
+	return numa_migrate_pages(0, 0, nodes_with_memory());
+}
+
 FIXTURE_SETUP(migrate_pages_backing)
 {
 	struct subject *s = &self->subject;
@@ -97,25 +112,40 @@ static long unseen(const struct counters_want *want, const struct pages *p)
 	return want->moved - pages_to_move(p);
 }
 
+/* @call is to take all of the child from a to b. */
+#define VERIFY(call) do {						\
+	struct subject *s = &self->subject;				\
+	const int flags = MPOL_MF_MOVE_ALL;				\
+	struct counters_want want = { 0 };				\
+									\
+	area_count(&area, &want, s->pages.count, self->b, flags);	\
+	EXPECT_EQ(result(&want, self->b), call);			\
+	if (area_moves(&area, flags))					\
+		area_want_all(&area, self->b);				\
+	s->thps = want;							\
+	s->thps.failed = 0;						\
+	s->thps.moved = unseen(&want, &s->pages);			\
+	EXPECT_CLEAN(subject_verify(s, want.failed, "from a to b"));	\
+	EXPECT_CLEAN(variant->backing->check(&area));			\
+	EXPECT_EQ(0, holder_call(&s->holder, finish));			\
+	EXPECT_EQ(0, holder_end(&s->holder));				\
+} while (0)
+
 TEST_F(migrate_pages_backing, child)
 {
-	struct subject *s = &self->subject;
-	const int flags = MPOL_MF_MOVE_ALL;
-	struct counters_want want = { 0 };
+	VERIFY(numa_migrate_pages(self->subject.pages.pid, NODE(self->a),
+				  NODE(self->b)));
+}
 
-	area_count(&area, &want, s->pages.count, self->b, flags);
-	EXPECT_EQ(result(&want, self->b),
-		  numa_migrate_pages(s->pages.pid, NODE(self->a),
-				     NODE(self->b)));
-	if (area_moves(&area, flags))
-		area_want_all(&area, self->b);
-	s->thps = want;
-	s->thps.failed = 0;
-	s->thps.moved = unseen(&want, &s->pages);
-	EXPECT_CLEAN(subject_verify(s, want.failed, "from a to b"));
-	EXPECT_CLEAN(variant->backing->check(&area));
-	EXPECT_EQ(0, holder_call(&s->holder, finish));
-	EXPECT_EQ(0, holder_end(&s->holder));
+/* The child itself, which stands still again once it has answered. */
+TEST_F(migrate_pages_backing, self)
+{
+	struct holder *holder = &self->subject.holder;
+
+	/* Text is mapped when it is first run: that is before the look. */
+	ASSERT_EQ(0, holder_call(holder, move_nothing));
+	ASSERT_CLEAN(subject_look(&self->subject));
+	VERIFY(holder_call(holder, move_itself));
 }
 
 TEST_HARNESS_MAIN

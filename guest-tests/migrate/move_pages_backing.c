@@ -105,7 +105,7 @@ static struct request request;
 static void prepare(const struct area *area, int node, int flags)
 {
 	const struct backing *b = area->backing;
-	const long step = b->thp && !area->thps ? 1 : b->folio;
+	const long step = b->thp && !area->thps ? 1 : area->folio;
 	long i;
 
 	request.count = 0;
