@@ -113,7 +113,7 @@ static const char *is_zero(struct area *area)
 	for (i = 0; i < p->count; i++) {
 		if (kpageflags_read(pagemap_pfn(entries[i]), &flags))
 			return "reading kpageflags";
-		if (!(flags & KPF(ZERO_PAGE)) || 
+		if (!(flags & KPF(ZERO_PAGE)) ||
 		    pagemap_pfn(entries[i]) != pagemap_pfn(entries[0]))
 			problems_add(&area->problems,
 				     "page %ld: pagemap %#lx, kpageflags %#lx: not the zero page",

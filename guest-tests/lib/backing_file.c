@@ -91,8 +91,10 @@ static long fill_twice(struct area *area)
 {
 	long i, error = fill_clean(area);
 
-	for (i = 0; i < area->pages->count; i++)
-		(void)*(volatile char *)(area->twin + i * PAGE_BYTES);
+	/* Mapped by reading it, as the first one is. */
+	for (i = 0; i < area->pages->count && !error; i++)
+		error = pattern_check(area->twin + i * PAGE_BYTES,
+				      area->pages->seed, i) >= 0;
 	return error;
 }
 
@@ -137,7 +139,7 @@ static const char *is_twice(struct area *area)
 /* What the disk itself has is the file with seed area->saved[ON_DISK]. */
 static const char *on_disk(struct area *area)
 {
-	char page[PAGE_BYTES] __attribute__((aligned(4096)));
+	char page[PAGE_BYTES];
 	struct pages *p = area->pages;
 	long i;
 

@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -82,16 +83,20 @@ int disk_file(size_t bytes)
 
 int disk_read(int fd, void *page, long number)
 {
+	/* O_DIRECT asks for an aligned buffer. */
+	void *buffer = aligned_alloc(PAGE_BYTES, PAGE_BYTES);
+	ssize_t got = -1;
 	char path[64];
-	ssize_t got;
 	int direct;
 
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	direct = open(path, O_RDONLY | O_DIRECT | O_CLOEXEC);
-	if (direct < 0)
-		return -1;
-	got = pread(direct, page, PAGE_BYTES, number * PAGE_BYTES);
+	if (buffer && direct >= 0)
+		got = pread(direct, buffer, PAGE_BYTES, number * PAGE_BYTES);
+	if (got == (ssize_t)PAGE_BYTES)
+		memcpy(page, buffer, PAGE_BYTES);
 	close(direct);
+	free(buffer);
 	return got == (ssize_t)PAGE_BYTES ? 0 : -1;
 }
 
