@@ -133,17 +133,17 @@
  */
 #include "harness.h"
 
+#include "backing_child.h"
 #include "backings.h"
 #include "kernel.h"
 #include "nodes.h"
-#include "subject.h"
 #include "syscalls.h"
 
 FIXTURE(migrate_pages_backing)
 {
 	int a;
 	int b;
-	struct subject subject;
+	struct area_child child;
 };
 
 FIXTURE_VARIANT(migrate_pages_backing)
@@ -153,28 +153,53 @@ FIXTURE_VARIANT(migrate_pages_backing)
 
 BACKINGS(migrate_pages_backing);
 
-/* The child has a copy of what the parent mapped, and fills it. */
-static struct area area;
+/* A child with an area on node a. */
+FIXTURE_SETUP(migrate_pages_backing)
+{
+	unsigned long nodes = nodes_with_memory();
+
+	if (nodes_count(nodes) < 2)
+		SKIP(return, "needs 2 nodes with memory, has %s",
+		     nodes_text(nodes));
+	self->a = nodes_nth(nodes, 0);
+	self->b = nodes_nth(nodes, 1);
+	ASSERT_EQ(0, area_child_map(&self->child, variant->backing, self->a));
+	ASSERT_EQ(0, area_child_start(&self->child));
+	ASSERT_CLEAN(area_child_look(&self->child));
+}
+
+FIXTURE_TEARDOWN(migrate_pages_backing)
+{
+	area_release(&self->child.area);
+}
+
+/*
+ * What the call is to return. Since 6.7 it counts what cannot be isolated, and
+ * a page that is met again at another address is that, having been isolated at
+ * the first: it is counted, and moves (queue_folios_pte_range() says so).
+ */
+static long result(const struct area *area, int to)
+{
+	const struct backing *backing = area->backing;
+
+	if (backing->fate == FATE_PINNED ||
+	    (backing->twice && !kernel_before(6, 7)))
+		return area_misplaced(area, backing->count, to);
+	return 0;
+}
+
+TEST_F(migrate_pages_backing, child)
+{
+	struct area_child *c = &self->child;
+
+	EXPECT_EQ(result(&c->area, self->b),
+		  numa_migrate_pages(c->subject.pages.pid, NODE(self->a),
+				     NODE(self->b)));
+	EXPECT_CLEAN(area_child_verify(c, self->b, "from a to b"));
+	EXPECT_EQ(0, area_child_finish(c));
+}
 
 /* Called in the child. */
-static long fill(struct pages *p)
-{
-	(void)p;
-	return area_fill(&area);
-}
-
-static long finish(struct pages *p)
-{
-	const char *problem = area_finish(&area);
-
-	(void)p;
-	if (!*problem)
-		return 0;
-	printf("# in the child: %s\n", problem);
-	fflush(stdout);
-	return -1;
-}
-
 static long move_itself(struct pages *p)
 {
 	unsigned long nodes = nodes_with_memory();
@@ -190,81 +215,18 @@ static long move_nothing(struct pages *p)
 	return numa_migrate_pages(0, 0, nodes_with_memory());
 }
 
-FIXTURE_SETUP(migrate_pages_backing)
-{
-	struct subject *s = &self->subject;
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, area_map(&area, variant->backing, &s->pages, self->a));
-	ASSERT_EQ(0, subject_start(s, fill));
-	ASSERT_CLEAN(subject_look(s));
-	ASSERT_CLEAN(variant->backing->check(&area));
-}
-
-FIXTURE_TEARDOWN(migrate_pages_backing)
-{
-	area_release(&area);
-}
-
-/*
- * What the call is to return. Since 6.7 it counts what cannot be isolated, and
- * a page that is met again at another address is that, having been isolated at
- * the first: it is counted, and moves (queue_folios_pte_range() says so).
- */
-static long result(const struct counters_want *want, int to)
-{
-	const struct backing *backing = area.backing;
-
-	if (backing->twice && !kernel_before(6, 7))
-		return area_misplaced(&area, backing->count, to);
-	return want->failed;
-}
-
-/* What subject_moved() cannot see: pages of a THP that nobody maps. */
-static long unseen(const struct counters_want *want, const struct pages *p)
-{
-	return want->moved - pages_to_move(p);
-}
-
-/* @call is to take all of the child from a to b. */
-#define VERIFY(call) do {						\
-	struct subject *s = &self->subject;				\
-	const int flags = MPOL_MF_MOVE_ALL;				\
-	struct counters_want want = { 0 };				\
-									\
-	area_count(&area, &want, s->pages.count, self->b, flags);	\
-	EXPECT_EQ(result(&want, self->b), call);			\
-	if (area_moves(&area, flags))					\
-		area_want_all(&area, self->b);				\
-	s->thps = want;							\
-	s->thps.failed = 0;						\
-	s->thps.moved = unseen(&want, &s->pages);			\
-	EXPECT_CLEAN(subject_verify(s, want.failed, "from a to b"));	\
-	EXPECT_CLEAN(variant->backing->check(&area));			\
-	EXPECT_EQ(0, holder_call(&s->holder, finish));			\
-	EXPECT_EQ(0, holder_end(&s->holder));				\
-} while (0)
-
-TEST_F(migrate_pages_backing, child)
-{
-	VERIFY(numa_migrate_pages(self->subject.pages.pid, NODE(self->a),
-				  NODE(self->b)));
-}
-
 /* The child itself, which stands still again once it has answered. */
 TEST_F(migrate_pages_backing, self)
 {
-	struct holder *holder = &self->subject.holder;
+	struct area_child *c = &self->child;
 
 	/* Text is mapped when it is first run: that is before the look. */
-	ASSERT_EQ(0, holder_call(holder, move_nothing));
-	ASSERT_CLEAN(subject_look(&self->subject));
-	VERIFY(holder_call(holder, move_itself));
+	ASSERT_EQ(0, holder_call(&c->subject.holder, move_nothing));
+	ASSERT_CLEAN(area_child_look(c));
+	EXPECT_EQ(result(&c->area, self->b),
+		  holder_call(&c->subject.holder, move_itself));
+	EXPECT_CLEAN(area_child_verify(c, self->b, "itself from a to b"));
+	EXPECT_EQ(0, area_child_finish(c));
 }
 
 TEST_HARNESS_MAIN
