@@ -28,8 +28,7 @@ static long fill(struct area *area)
 /* Not without KSM: stable_page_flags() of 6.12 says KSM of all anon pages. */
 static const char *is_anon(struct area *area)
 {
-	return area_has_flags(area, KPF(ANON) | KPF(SWAPBACKED),
-			      KPF(THP) | KPF(SWAPCACHE));
+	return area_has_flags(area, KPF(ANON) | KPF(SWAPBACKED), KPF(THP));
 }
 
 static const char *is_shmem(struct area *area)
