@@ -117,4 +117,13 @@ const char *area_has_flags(struct area *area, uint64_t set, uint64_t clear);
 const char *area_content(struct area *area);
 const char *area_write(struct area *area);
 
+/* Whether none of it is in memory, no cache included: by mincore(2). */
+bool area_is_out(struct area *area);
+
+/* Have all CPUs' batches put on the LRU: only what is there is paged out. */
+long area_drain(struct area *area);
+
+/* Page it out until none of it is in memory; "" or why that cannot be. */
+const char *area_page_out(struct area *area);
+
 #endif /* TESTBED_BACKING_H */

@@ -25,8 +25,7 @@ static int map(struct area *area)
 	return pages_map(area->pages, area->backing->count, MAP_PRIVATE);
 }
 
-/* Neither mapped nor in the swap cache, which is what mincore(2) looks at. */
-static bool is_out(struct area *area)
+bool area_is_out(struct area *area)
 {
 	struct pages *p = area->pages;
 	unsigned char in[p->count];
@@ -40,35 +39,41 @@ static bool is_out(struct area *area)
 	return true;
 }
 
+long area_drain(struct area *area)
+{
+	int status;
+
+	return numa_move_pages(0, 1, (void **)&area->pages->addr, &area->home,
+			       &status, MPOL_MF_MOVE);
+}
+
 /*
  * MADV_PAGEOUT starts to write and leaves pages in the swap cache. Mapped once
  * more, when they are clean, they are let go by the next call.
  */
-static long page_out(struct area *area)
+const char *area_page_out(struct area *area)
 {
 	double deadline = metric_now_us() + DEADLINE_US;
 	struct pages *p = area->pages;
-	int drained;
 
-	while (metric_now_us() < deadline) {
-		/* Empties the batches of all CPUs: only the LRU is paged out. */
-		if (numa_move_pages(0, 1, (void **)&p->addr, &area->home,
-				    &drained, MPOL_MF_MOVE))
-			return -1;
-		if (madvise(p->addr, p->count * PAGE_BYTES, MADV_PAGEOUT))
-			return -1;
-		if (is_out(area))
-			return 0;
+	while (!area_is_out(area)) {
+		if (metric_now_us() > deadline)
+			return "pages stay in memory";
 		usleep(1000);
 		if (pages_bad(p))
-			return -1;
+			return "pages lost their content on the way";
+		if (area_drain(area))
+			return "move_pages(2) fails";
+		if (madvise(p->addr, p->count * PAGE_BYTES, MADV_PAGEOUT))
+			return "MADV_PAGEOUT fails";
 	}
-	return -1;
+	return "";
 }
 
 static long fill_and_page_out(struct area *area)
 {
-	return pages_populate(area->pages) ? : page_out(area);
+	return pages_populate(area->pages) ? :
+	       *area_page_out(area) ? -1 : 0;
 }
 
 static const char *is_swapped(struct area *area)
@@ -139,14 +144,14 @@ static const char *is_swap_cache(struct area *area)
 /* Paged out again, to its old entry or a new one, and back it is the same. */
 static const char *out_and_in(struct area *area)
 {
+	const char *problem;
 	int status;
 
 	if (placement_query(0, area->pages->addr, 1, &status))
 		return "move_pages(2) query fails";
 	area->home = status;
-	if (page_out(area))
-		return "it does not go out again";
-	return read_in(area);
+	problem = area_page_out(area);
+	return *problem ? problem : read_in(area);
 }
 
 const struct backing backing_swap_cache = {

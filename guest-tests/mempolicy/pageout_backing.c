@@ -168,41 +168,46 @@ FIXTURE(pageout_backing)
 FIXTURE_VARIANT(pageout_backing)
 {
 	const struct backing *backing;
-	enum outcome outcome;
 };
 
-#define KIND(variant, becomes)						\
-	FIXTURE_VARIANT_ADD(pageout_backing, variant) {			\
-		.backing = &backing_##variant,				\
-		.outcome = becomes,					\
-	}
+BACKINGS(pageout_backing);
 
-KIND(anon_private, OUT);
-KIND(anon_shared, TO_SWAP_CACHE);
-KIND(mlocked, REFUSED);
-KIND(zero_page, STAYS);
-KIND(thp, OUT);
-KIND(thp_partly_mapped, OUT);
-KIND(large_folio, OUT);
-KIND(hugetlb_private, REFUSED);
-KIND(hugetlb_shared, REFUSED);
-KIND(file_clean, DROPPED);
-/* Only kswapd writes page cache back. */
-KIND(file_dirty, UNMAPPED_ONLY);
-KIND(file_cow, OUT);
-KIND(file_shared, STAYS);
-KIND(file_shared_by_two, STAYS);
-KIND(text, STAYS);
-KIND(shmem, TO_SWAP_CACHE);
-KIND(sysv_shm, TO_SWAP_CACHE);
-KIND(memfd_sealed, TO_SWAP_CACHE);
-KIND(swapped_out, OUT);
-KIND(swap_cache, OUT);
-KIND(ksm, STAYS);
-/* The reference of the pipe keeps it in the swap cache. */
-KIND(vmspliced, UNMAPPED_ONLY);
-KIND(io_uring_registered, STAYS);
-KIND(uffd_registered, OUT);
+/* The rest stays. */
+static const struct {
+	const struct backing *backing;
+	enum outcome outcome;
+} outcomes[] = {
+	{ &backing_anon_private, OUT },
+	{ &backing_anon_shared, TO_SWAP_CACHE },
+	{ &backing_mlocked, REFUSED },
+	{ &backing_thp, OUT },
+	{ &backing_thp_partly_mapped, OUT },
+	{ &backing_large_folio, OUT },
+	{ &backing_hugetlb_private, REFUSED },
+	{ &backing_hugetlb_shared, REFUSED },
+	{ &backing_file_clean, DROPPED },
+	/* Only kswapd writes page cache back. */
+	{ &backing_file_dirty, UNMAPPED_ONLY },
+	{ &backing_file_cow, OUT },
+	{ &backing_shmem, TO_SWAP_CACHE },
+	{ &backing_sysv_shm, TO_SWAP_CACHE },
+	{ &backing_memfd_sealed, TO_SWAP_CACHE },
+	{ &backing_swapped_out, OUT },
+	{ &backing_swap_cache, OUT },
+	/* The reference of the pipe keeps it in the swap cache. */
+	{ &backing_vmspliced, UNMAPPED_ONLY },
+	{ &backing_uffd_registered, OUT },
+};
+
+static enum outcome outcome_of(const struct backing *backing)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(outcomes); i++)
+		if (outcomes[i].backing == backing)
+			return outcomes[i].outcome;
+	return STAYS;
+}
 
 /* An area to be on node a; nothing is filled yet. */
 FIXTURE_SETUP(pageout_backing)
@@ -237,47 +242,12 @@ static bool is_mapped(struct area *area)
 	return false;
 }
 
-/* Whether none of it is in memory; mincore(2) sees caches, too. */
-static bool is_out(struct area *area)
-{
-	struct pages *p = area->pages;
-	unsigned char in[p->count];
-	long i;
-
-	if (mincore(p->addr, p->count * PAGE_BYTES, in))
-		return false;
-	for (i = 0; i < p->count; i++)
-		if (in[i] & 1)
-			return false;
-	return true;
-}
-
 static long page_out(struct area *area)
 {
 	struct pages *p = area->pages;
 
 	return kernel_result(madvise(p->addr, p->count * PAGE_BYTES,
 				     MADV_PAGEOUT));
-}
-
-/*
- * The call starts to write and leaves pages in the swap cache. Mapped again
- * once they are clean, they are let go by the next call.
- */
-static const char *page_out_wholly(struct area *area)
-{
-	double deadline = metric_now_us() + DEADLINE_US;
-
-	while (!is_out(area)) {
-		if (metric_now_us() > deadline)
-			return "pages stay in memory";
-		usleep(1000);
-		if (pages_bad(area->pages))
-			return "pages lost their content on the way";
-		if (page_out(area))
-			return "MADV_PAGEOUT fails";
-	}
-	return "";
 }
 
 /* Where it is back from the disk: all that there is, on @node. */
@@ -315,19 +285,19 @@ static const char *back_as_they_were(struct area *area)
 	while (*area_has_flags(area, 0, 1UL << KPF_WRITEBACK) &&
 	       metric_now_us() < deadline)
 		usleep(1000);
-	return area_verify(area, "mapped again after MADV_PAGEOUT");
+	return area_verify(area, "mapped again, once paged out");
 }
 
-static const char *after(struct area *area, enum outcome outcome, int a, int b)
+static const char *came_of(struct area *area, enum outcome outcome, int a, int b)
 {
 	const char *problem;
 
 	switch (outcome) {
 	case OUT:
-		problem = page_out_wholly(area);
+		problem = area_page_out(area);
 		return *problem ? problem : back_on(area, b);
 	case DROPPED:
-		problem = page_out_wholly(area);
+		problem = area_page_out(area);
 		return *problem ? problem : back_on(area, a);
 	case TO_SWAP_CACHE:
 		return is_mapped(area) ? "pages are still mapped" :
@@ -335,17 +305,8 @@ static const char *after(struct area *area, enum outcome outcome, int a, int b)
 	case UNMAPPED_ONLY:
 		return back_as_they_were(area);
 	default:
-		return area_verify(area, "after MADV_PAGEOUT");
+		return area_verify(area, "MADV_PAGEOUT");
 	}
-}
-
-/* Empty the batches of all CPUs: only what is on the LRU is paged out. */
-static long drain(struct area *area)
-{
-	int status;
-
-	return numa_move_pages(0, 1, (void **)&area->pages->addr, &area->home,
-			       &status, MPOL_MF_MOVE);
 }
 
 static int stay_on_first_cpu(void)
@@ -359,7 +320,7 @@ static int stay_on_first_cpu(void)
 
 TEST_F(pageout_backing, pageout)
 {
-	const long refused = variant->outcome == REFUSED ? -EINVAL : 0;
+	const enum outcome outcome = outcome_of(variant->backing);
 	struct area *area = &self->child.area;
 	struct pages *p = area->pages;
 
@@ -368,12 +329,12 @@ TEST_F(pageout_backing, pageout)
 	ASSERT_EQ(0, area_fill(area));
 	ASSERT_EQ(0, numa_mbind(p->addr, p->count * PAGE_BYTES, MPOL_BIND,
 				NODE(self->b), 0));
-	ASSERT_EQ(0, drain(area));
+	ASSERT_EQ(0, area_drain(area));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_CLEAN(variant->backing->check(area));
 	ASSERT_EQ(0, counters_read(&self->before));
-	EXPECT_EQ(refused, page_out(area));
-	EXPECT_CLEAN(after(area, variant->outcome, self->a, self->b));
+	EXPECT_EQ(outcome == REFUSED ? -EINVAL : 0, page_out(area));
+	EXPECT_CLEAN(came_of(area, outcome, self->a, self->b));
 	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
 	area->policy = self->b;
 	EXPECT_CLEAN(area_finish(area));
@@ -396,24 +357,26 @@ static long page_out_of(pid_t pid, struct pages *p)
 	return result;
 }
 
+static const char *what_of_child(struct area *area, enum outcome outcome)
+{
+	if (outcome == STAYS || outcome == REFUSED)
+		return area_verify(area, "as process_madvise(2) has it");
+	return is_mapped(area) ? "pages are still mapped" : "";
+}
+
 TEST_F(pageout_backing, process_madvise)
 {
-	const bool stays = variant->outcome == STAYS ||
-			   variant->outcome == REFUSED;
+	const enum outcome outcome = outcome_of(variant->backing);
 	struct area_child *c = &self->child;
 	struct pages *p = &c->subject.pages;
 
 	ASSERT_EQ(0, area_child_start(c));
-	ASSERT_EQ(0, drain(&c->area));
+	ASSERT_EQ(0, area_drain(&c->area));
 	ASSERT_CLEAN(area_child_look(c));
 	ASSERT_EQ(0, counters_read(&self->before));
-	EXPECT_EQ(variant->outcome == REFUSED ? -EINVAL :
+	EXPECT_EQ(outcome == REFUSED ? -EINVAL :
 		  (long)(p->count * PAGE_BYTES), page_out_of(p->pid, p));
-	if (stays) {
-		EXPECT_CLEAN(area_verify(&c->area, "after process_madvise"));
-	} else {
-		EXPECT_FALSE(is_mapped(&c->area));
-	}
+	EXPECT_CLEAN(what_of_child(&c->area, outcome));
 	EXPECT_EQ(0, holder_bad(&c->subject.holder));
 	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
 	EXPECT_EQ(0, area_child_finish(c));
