@@ -17,9 +17,6 @@
  *     cpuset_backing.swapped_out.attach: {swap_mib: 64}
  *     cpuset_backing.swap_cache.change_of_mems: {swap_mib: 64}
  *     cpuset_backing.swap_cache.attach: {swap_mib: 64}
- */
-/*
- * testbed-decl:
  *   quick:
  *     - cpuset_backing.thp.attach
  *     - cpuset_backing.ksm.change_of_mems

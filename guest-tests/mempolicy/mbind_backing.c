@@ -20,9 +20,6 @@
  *     mbind_backing.swap_cache.move: {swap_mib: 64}
  *     mbind_backing.swap_cache.move_all: {swap_mib: 64}
  *     mbind_backing.swap_cache.strict: {swap_mib: 64}
- */
-/*
- * testbed-decl:
  *   quick:
  *     - mbind_backing.thp.move
  *     - mbind_backing.ksm.move_all

@@ -15,9 +15,6 @@
  *   features: []
  *   scope: file   # each case puts back all that it changes
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick:
  *     - pageout_backing.thp.pageout
  *     - pageout_backing.shmem.pageout

@@ -17,9 +17,6 @@
  *     migrate_pages_backing.swapped_out.self: {swap_mib: 64}
  *     migrate_pages_backing.swap_cache.child: {swap_mib: 64}
  *     migrate_pages_backing.swap_cache.self: {swap_mib: 64}
- */
-/*
- * testbed-decl:
  *   quick:
  *     - migrate_pages_backing.thp.child
  *     - migrate_pages_backing.ksm.child

@@ -20,9 +20,6 @@
  *     move_pages_backing.swap_cache.set: {swap_mib: 64}
  *     move_pages_backing.swap_cache.set_all: {swap_mib: 64}
  *     move_pages_backing.swap_cache.query: {swap_mib: 64}
- */
-/*
- * testbed-decl:
  *   quick:
  *     - move_pages_backing.thp.set
  *     - move_pages_backing.ksm.set_all
