@@ -120,6 +120,8 @@ def selfcheck(
     stack, ground = resolve_request(request.run, say=observer.say)
     if stack:
         raise UserError("a selfcheck puts nothing but its mutants on the base: leave series out")
+    for name in request.run.plan.topologies:
+        catalog.load_topology(name)  # before the base is built
     run_dir = _open_folder(request, runs_dir)
     with run_dir.hold():
         try:

@@ -138,3 +138,25 @@ def test_an_error_brings_no_escape_sequence_to_the_terminal(tmp_path: Path) -> N
         assert process.wait(30) == 2
     assert b"b.patch is listed twice" in said
     assert b"\x1b[31m" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--mutants", "nowhere"], "nowhere: no such folder; --mutants is one of *.patch files"),
+        (["--mutants", "."], "holds no mutant: neither a *.patch file nor a series' folder"),
+        (["--mutant", "no-such-*"], "--mutant no-such-*: none is called so; there are: "),
+        (["--series", "patches/gcov-mm"], "leave --series and --git out"),
+        (["--resume", "latest"], "no selfcheck to resume: none under "),
+        (["--json", "no/such/file"], "--json no/such/file: there is no folder "),
+        (["-t", "ten-nodes"], "'ten-nodes' is no topology"),
+    ],
+)
+def test_a_selfcheck_that_cannot_be_is_one_line_and_exit_2(
+    options: list[str], said: str, tmp_path: Path
+) -> None:
+    done = call("selfcheck", *options, folder=tmp_path)
+    assert (done.returncode, done.output.count("\n")) == (2, 1)
+    assert said in done.output
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "runs").exists()
