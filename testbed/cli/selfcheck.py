@@ -6,8 +6,8 @@ from typing import Final
 import click
 from rich.text import Text
 
-from testbed.cli.asked import Asked, make_request, takes_kernels
-from testbed.cli.options import RunsDir, example
+from testbed.cli.asked import Asked, make_request
+from testbed.cli.options import Commit, RunsDir, Source, Tree, example
 from testbed.cli.screen import WIDTH, make_console, open_store
 from testbed.core.selfcheck import MutantResult, SelfcheckReport, dump_report
 from testbed.errors import InfraError, UserError
@@ -32,7 +32,12 @@ _MUTANTS: Final = "patches/selfcheck"
         "testbed selfcheck --resume latest",
     )
 )
-@takes_kernels
+@click.option(
+    "--plan", type=click.Path(dir_okay=False, path_type=Path), help=f"The plan.  [{_PLAN}]"
+)
+@Source
+@Tree
+@Commit
 @click.option(
     "--mutants",
     type=click.Path(path_type=Path),
@@ -53,7 +58,10 @@ _MUTANTS: Final = "patches/selfcheck"
 @RunsDir
 def selfcheck(  # noqa: PLR0913 - one argument an option
     *,
-    asked: Asked,
+    plan: Path | None,
+    source: str | None,
+    tree: Path | None,
+    commit: str | None,
     mutants: Path | None,
     only: tuple[str, ...],
     topologies: tuple[str, ...],
@@ -69,13 +77,10 @@ def selfcheck(  # noqa: PLR0913 - one argument an option
     may see it: one that passes on the base and fails on the mutant, twice, kills it. What survives
     is a fault that no test looks at.
     """
-    if asked.series or asked.git:
-        raise UserError("the mutants are the patches of a selfcheck: leave --series and --git out")
     if json_file is not None and not json_file.absolute().parent.is_dir():
         raise UserError(f"--json {json_file}: there is no folder {json_file.absolute().parent}")
-    request = make_request(
-        _add_plan(asked), has_default_series=False, topologies=topologies, select=select
-    )
+    asked = Asked(plan=plan or data_dir() / _PLAN, source=source, tree=tree, commit=commit)
+    request = make_request(asked, has_default_series=False, topologies=topologies, select=select)
     wanted = selfcheck_job.SelfcheckRequest(
         run=request,
         mutants=mutants or data_dir() / _MUTANTS,
@@ -102,16 +107,6 @@ def selfcheck(  # noqa: PLR0913 - one argument an option
     console.print(render_selfcheck(report), crop=False)
     console.print(Text(f"report: {folder / selfcheck_job.REPORT_FILE}"), soft_wrap=True)
     return report.exit_code
-
-
-def _add_plan(asked: Asked) -> Asked:
-    """Return ``asked`` with the plan of a selfcheck where none was given."""
-    return Asked(
-        plan=asked.plan or data_dir() / _PLAN,
-        source=asked.source,
-        tree=asked.tree,
-        commit=asked.commit,
-    )
 
 
 def _write(path: Path, report: SelfcheckReport) -> None:

@@ -164,14 +164,12 @@ class MutantRuns:
         wanted: dict[str, list[str]] = {}
         for place in places:
             wanted.setdefault(place.topology, []).append(place.test)
-        jobs = [
-            self._make_job(kernel, topology, tests)
-            for topology, tests in wanted.items()  # the plan's order need not be kept
-        ]
+        jobs = [self._make_job(kernel, topology, tests) for topology, tests in wanted.items()]
         for job in jobs:  # of a self test that was cut short
             shutil.rmtree(job.folder, ignore_errors=True)
         seen = self.bench.cells.run(jobs, None, until_kill=until_kill)
-        return tuple(one for one in seen if one.place in set(places))
+        asked = frozenset(places)
+        return tuple(one for one in seen if one.place in asked)
 
     def _make_job(self, kernel: Kernel, topology: str, tests: Sequence[str]) -> CellJob:
         collected = self.bench.collected[topology]

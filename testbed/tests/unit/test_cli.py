@@ -146,7 +146,7 @@ def test_an_error_brings_no_escape_sequence_to_the_terminal(tmp_path: Path) -> N
         (["--mutants", "nowhere"], "nowhere: no such folder; --mutants is one of *.patch files"),
         (["--mutants", "."], "holds no mutant: neither a *.patch file nor a series' folder"),
         (["--mutant", "no-such-*"], "--mutant no-such-*: none is called so; there are: "),
-        (["--series", "patches/gcov-mm"], "leave --series and --git out"),
+        (["--commit", "v6.12"], "are about a tree of yours: add --tree DIR"),
         (["--resume", "latest"], "no selfcheck to resume: none under "),
         (["--json", "no/such/file"], "--json no/such/file: there is no folder "),
         (["-t", "ten-nodes"], "'ten-nodes' is no topology"),
