@@ -131,18 +131,28 @@ def order_tests(
     """Return the tests in the batches in which they are tried; ``hints`` are by test file.
 
     First those that the mutant names itself, then those of the items that it breaks that have a
-    word with it in common, then whatever has one, then all others. No batch is empty.
+    word with it in common, then whatever has one, then all others. The boot of a machine is in the
+    first batch that needs it. No batch is empty.
     """
     words = list_words(mutant)
+    ranks = {
+        place: _rank(mutant, words, place, hints)
+        for place in sorted(set(places))
+        if place.test != BOOT_TEST
+    }
+    first: dict[str, int] = {}
+    for place, rank in ranks.items():
+        first[place.topology] = min(rank, first.get(place.topology, rank))
+    boots = {place: first[place.topology] for place in places if place.test == BOOT_TEST}
     batches: dict[int, list[Place]] = {}
-    for place in sorted(set(places)):
-        batches.setdefault(_rank(mutant, words, place, hints), []).append(place)
+    for place, rank in {**boots, **ranks}.items():
+        batches.setdefault(rank, []).append(place)
     return tuple(tuple(batches[rank]) for rank in sorted(batches))
 
 
 def _rank(mutant: Mutant, words: frozenset[str], place: Place, hints: Mapping[str, Hints]) -> int:
     file, _, case = place.test.partition("::")
-    if place.test == BOOT_TEST or any(_does_match(glob, place.test) for glob in mutant.seen_in):
+    if any(_does_match(glob, place.test) for glob in mutant.seen_in):
         return 0
     hint = hints.get(file, Hints())
     own = frozenset(split_words(place.test)) | hint.list_words(case)
