@@ -45,8 +45,11 @@ _BY_NEED: Final = (
 
 def describe_mutant(result: MutantResult, *, number: int, total: int) -> str:
     """Return the line of a mutant while others are still to come."""
-    told = [f"{number}/{total} {result.name}: {result.status}", *_tell_why(result)]
-    return f"{_line(': '.join(told))} ({format_seconds(result.seconds)})"
+    why, *others = _tell_why(result)
+    more = f" and {len(result.kills) - 1} more" if len(result.kills) > 1 else ""
+    more = more or "".join(f", {other}" for other in others)
+    line = f"{number}/{total} {result.name}: {result.status}: {why}{more}"
+    return f"{_line(line)} ({format_seconds(result.seconds)})"
 
 
 def render_selfcheck(report: SelfcheckReport) -> RenderableType:

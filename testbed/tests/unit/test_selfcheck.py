@@ -376,3 +376,11 @@ def test_the_project_s_own_mutants_are_whole() -> None:
         is_real = bool(mutant.contract) and bool(mutant.seen_in)
         assert is_real is not bool(mutant.equivalent) or mutant.name == "wrong-node", mutant.name
         assert mutant.files, mutant.name
+
+
+def test_a_line_tells_the_first_killer_and_how_many_more() -> None:
+    verdicts = {one.test: [Verdict.FAILED] * 2 for one in (ONE, TWO)}
+    told = describe_mutant(try_it(Guests(verdicts), all_tests=True), number=1, total=1)
+    assert told.startswith("1/1 node-lost: killed: m/a.c::a.x on two-nodes and 1 more (")
+    shy = describe_mutant(try_it(Guests({ONE.test: [Verdict.FAILED]})), number=1, total=1)
+    assert "survived: 3 tests passed, 1 test failed once and then passed (" in shy
