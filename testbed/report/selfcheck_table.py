@@ -15,6 +15,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from testbed.core.result import Verdict
 from testbed.core.selfcheck import EXIT_ALL_KILLED, Kill, MutantResult, SelfcheckReport, Status
 from testbed.report.text import count, format_seconds, show_line
 
@@ -100,8 +101,10 @@ def _tell_why(result: MutantResult) -> list[str]:
 
 
 def _name_kill(kill: Kill) -> str:
-    how = "" if kill.verdict == "failed" else f": {kill.verdict}"
-    return _line(f"{kill.test} on {kill.topology}{how}")
+    """Return, say, ``mbind.shared.move (mempolicy/mbind.c on two-nodes: crashed)``."""
+    file, _, case = kill.test.rpartition("::")
+    how = "" if kill.verdict is Verdict.FAILED else f": {kill.verdict.replace('_', ' ')}"
+    return _line(f"{case} ({f'{file} ' if file else ''}on {kill.topology}{how})")
 
 
 def _render_survivors(report: SelfcheckReport) -> Iterator[RenderableType]:

@@ -325,7 +325,7 @@ def test_the_report_tells_survivors_first_and_ends_with_the_score() -> None:
     text = render_selfcheck_text(report, width=100)
     lines = [line.strip() for line in text.splitlines()]
     assert lines[0] == "2 mutants of debian:6.12, 7 tests on two-nodes"
-    assert text.index("m-survived") < text.index("m/a.c::a.x on two-nodes: crashed")
+    assert text.index("m-survived") < text.index("a.x (m/a.c on two-nodes: crashed)")
     assert "m-survived: sub (contract: 3, 9)" in lines
     assert "1 test failed once and then passed" in text
     assert "c on two-nodes: failed" in lines
@@ -381,6 +381,6 @@ def test_the_project_s_own_mutants_are_whole() -> None:
 def test_a_line_tells_the_first_killer_and_how_many_more() -> None:
     verdicts = {one.test: [Verdict.FAILED] * 2 for one in (ONE, TWO)}
     told = describe_mutant(try_it(Guests(verdicts), all_tests=True), number=1, total=1)
-    assert told.startswith("1/1 node-lost: killed: m/a.c::a.x on two-nodes and 1 more (")
+    assert told.startswith("1/1 node-lost: killed: a.x (m/a.c on two-nodes) and 1 more (")
     shy = describe_mutant(try_it(Guests({ONE.test: [Verdict.FAILED]})), number=1, total=1)
     assert "survived: 3 tests passed, 1 test failed once and then passed (" in shy
