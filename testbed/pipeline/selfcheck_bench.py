@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass, field, replace
 from pathlib import Path
@@ -89,17 +89,24 @@ class _Cells:
         )
 
     def run(
-        self, jobs: Sequence[CellJob], observer: Observer | None, *, until_kill: bool
+        self,
+        jobs: Sequence[CellJob],
+        observer: Observer | None = None,
+        *,
+        killers: Collection[Place] = (),
     ) -> tuple[Seen, ...]:
-        """Run ``jobs``; with ``until_kill`` the first test that fails ends them all."""
+        """Run ``jobs``; the first of ``killers`` that fails ends them all."""
+        topologies = {job.name: job.topology for job in jobs}
         events: dict[str, list[Event]] = {job.name: [] for job in jobs}
 
         def take(cell: str, event: Event) -> None:
             events[cell].append(event)
             if observer is not None:
                 observer.cell_event(cell, event)
-            if until_kill and isinstance(event, Finished) and is_kill(event.result):
-                raise _KilledError
+            if isinstance(event, Finished) and is_kill(event.result):
+                place = Place(topology=topologies[cell], test=event.result.id)
+                if place in killers:
+                    raise _KilledError
 
         bound = self.plan.parallel
         fits = [_count_fitting(job.topology) for job in jobs]
@@ -167,8 +174,8 @@ class MutantRuns:
         jobs = [self._make_job(kernel, topology, tests) for topology, tests in wanted.items()]
         for job in jobs:  # of a self test that was cut short
             shutil.rmtree(job.folder, ignore_errors=True)
-        seen = self.bench.cells.run(jobs, None, until_kill=until_kill)
         asked = frozenset(places)
+        seen = self.bench.cells.run(jobs, killers=asked if until_kill else ())
         return tuple(one for one in seen if one.place in asked)
 
     def _make_job(self, kernel: Kernel, topology: str, tests: Sequence[str]) -> CellJob:
@@ -181,7 +188,6 @@ class MutantRuns:
         return replace(
             job,
             tests=tuple(dict.fromkeys(test.partition("::")[0] for test in cases)),
-            select="",
             features=list_features((self.mutant.series,), (self.mutant.series,)),
             finished=tuple(test for test in collected if test not in {*cases, *tests}),
         )
@@ -244,7 +250,7 @@ def _test_base(cells: _Cells, base: Kernel, digest: str, observer: Observer) -> 
         for topology in cells.plan.topologies
     ]
     for _ in range(_MAX_TRIES):
-        seen = cells.run(jobs, observer, until_kill=False)
+        seen = cells.run(jobs, observer)
         if all(says_something(one.result) for one in seen):
             break
     return tuple(

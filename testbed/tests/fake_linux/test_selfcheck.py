@@ -59,6 +59,8 @@ def judge(name):
 
 seen = Path(asked).read_text().splitlines() if Path(asked).exists() else []
 emit(Collected(ids=ids))
+if done:  # a test that nobody asked for says nothing
+    emit(Finished(result=TestResult(id="migrate/x.c::x.y", verdict=Verdict.FAILED, seconds=0.1)))
 for name in ids:
     if name not in done:
         verdict = judge(name)
