@@ -5,6 +5,7 @@
 
 #include <linux/kernel-page-flags.h>
 
+#include "kernel.h"
 #include "nodes.h"
 #include "pagemap.h"
 #include "pages.h"
@@ -174,6 +175,10 @@ static int read_state(struct pages *p, struct page_state *state)
 		uint64_t pfn = pagemap_pfn(entries[i]);
 
 		state[i].status = status[i];
+		/* It told of both in one way: do_pages_stat_array(), 6.1. */
+		if (p->want[i] == UNTOUCHED && status[i] == UNMAPPED &&
+		    kernel_before(6, 12))
+			state[i].status = UNTOUCHED;
 		state[i].pagemap = entries[i];
 		state[i].kflags = 0;
 		if (entries[i] & PM_PRESENT && !pfn) {
