@@ -60,6 +60,17 @@ static void report_bad(struct writers_shared *s, long page, long word,
 	s->bad_content = seen;
 }
 
+int writers_share(struct writers *w)
+{
+	void *shared = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (shared == MAP_FAILED)
+		return -1;
+	w->shared = shared;
+	return 0;
+}
+
 int writers_prepare(struct writers *w, void *addr, long count)
 {
 	long page, word;
@@ -70,9 +81,7 @@ int writers_prepare(struct writers *w, void *addr, long count)
 	w->addr = addr;
 	w->count = count;
 	w->step = WRITERS * (count > MANY_PAGES ? STEP_MANY : STEP_FEW);
-	w->shared = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (w->shared == MAP_FAILED)
+	if (!w->shared && writers_share(w))
 		return -1;
 	for (page = 0; page < count; page++) {
 		*page_words(w, page) = 0;

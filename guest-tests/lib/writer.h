@@ -8,8 +8,9 @@
  * a counter to which all threads add atomically once a pass: their sum tells
  * of an update lost between two CPUs.
  *
- * What is shared with the threads is in shared memory, so that they may also
- * run in a child: writers_start() there, the rest on either side.
+ * What they count is in shared memory, so that they may also run in a child:
+ * writers_share() before the fork, writers_prepare() and writers_start() after
+ * it, and either side can see how they get on.
  */
 #ifndef TESTBED_WRITER_H
 #define TESTBED_WRITER_H
@@ -36,6 +37,9 @@ struct writers {
 	struct writers_shared *shared;
 	pthread_t threads[WRITERS];
 };
+
+/* Map what is shared. writers_prepare() does it where it was not. 0 or -1. */
+int writers_share(struct writers *w);
 
 /*
  * Fill @count pages at @addr for writers, by way of this mapping; nothing is
