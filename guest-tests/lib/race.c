@@ -10,7 +10,7 @@
 #define RUN_DEADLINE_US		15e6
 #define SETTLE_DEADLINE_US	1e6
 /* Of the wait that is drawn: what took longer was no race but a hiccup. */
-#define MAX_WAIT_US		20000.0
+#define MAX_WAIT_US		5000.0
 
 struct party {
 	race_fn act;
