@@ -149,8 +149,6 @@ const char *contest_end(struct contest *c)
 	const char *problem;
 	struct counters now;
 
-	if (!c->moved)
-		return "no page ever moved";
 	if (!c->acted)
 		return "the rival got nothing done";
 	problem = race_settled(&c->before);
@@ -158,9 +156,10 @@ const char *contest_end(struct contest *c)
 		return problem;
 	if (counters_read(&now))
 		return "cannot read the counters";
-	/* A page that another took the place of need not have moved. */
-	if (now.success == c->before.success ||
-	    (!c->replaces && now.success - c->before.success != c->moved))
+	if (now.success == c->before.success)
+		return "no page ever moved";
+	/* Where another took the place of a page, that is not to be seen. */
+	if (!c->replaces && now.success - c->before.success != c->moved)
 		return "pgmigrate_success is not what moved";
 	return move_the_last_time(c);
 }
