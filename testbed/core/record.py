@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from testbed.core.gcov import FileReach
 from testbed.core.plan import Mode
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
 
@@ -142,6 +143,7 @@ class RunRecord:
 
     ``seed`` is of ``mode`` "deterministic" alone. ``patches`` are those of all series; where each
     was tested, ``steps`` are the kernels after all but the last, and ``culprits`` what they told.
+    ``reach`` is how much of the sources ran that the plan asks about, in all tests together.
     """
 
     schema_version: int
@@ -161,6 +163,7 @@ class RunRecord:
     patches: tuple[PatchRecord, ...] = ()
     steps: tuple[StepRecord, ...] = ()
     culprits: tuple[Culprit, ...] = ()
+    reach: tuple[FileReach, ...] = ()
 
 
 _ADAPTER: Final = TypeAdapter(RunRecord)

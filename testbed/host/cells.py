@@ -61,6 +61,7 @@ class CellJob:
     vmcore: bool = False
     before: tuple[str, ...] = ()
     workers: int = 1
+    gcov: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
 
 
@@ -139,6 +140,7 @@ def build_pytest_argv(job: CellJob, *, wake: Path | None = None) -> tuple[str, .
         "--mode": job.mode,
         "--seed": job.seed,
         **({"--vmcore": "yes"} if job.vmcore else {}),
+        **({"--gcov": ",".join(job.gcov)} if job.gcov else {}),
         **({"--before": ",".join(job.before)} if job.before else {}),
         "--log-dir": job.folder,
         "--junitxml": job.folder / JUNIT_FILE,

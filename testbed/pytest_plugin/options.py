@@ -27,6 +27,7 @@ _OPTIONS: Final = (
     ("--seed", "of deterministic mode: another seed, other random numbers, other interleavings"),
     ("--before", "comma-separated topologies: a test that one of them can host runs there instead"),
     ("--vmcore", "yes: keep the memory of a guest that crashes or hangs"),
+    ("--gcov", "comma-separated sources of the kernel whose counters are collected"),
     ("--features", "comma-separated features that the kernel's series provides"),
     ("--log-dir", "where console logs, transcripts and events.jsonl go"),
     ("--events-wake", "a FIFO that gets a byte for every event in events.jsonl"),
@@ -84,6 +85,7 @@ def make_cell(config: pytest.Config) -> Cell:
         mode=_read_mode(config),
         seed=int(read_option(config, "--seed") or 0),
         keeps_vmcore=read_option(config, "--vmcore") == "yes",
+        gcov=tuple(filter(None, (read_option(config, "--gcov") or "").split(","))),
         kconfig=catalog.read_enabled_options(Path(kconfig)) if kconfig else None,
     )
     sink = EventSink(path=log_dir / EVENTS_FILE, wake=Path(wake) if wake else None)

@@ -130,8 +130,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _is_first_worker(config: pytest.Config) -> bool:
     """Whether this process speaks for the cell: of pytest-xdist's workers, the first does."""
+    return _name_worker(config) == "gw0"
+
+
+def _name_worker(config: pytest.Config) -> str:
+    """Return the name of pytest-xdist's worker; without any, that of the first."""
     worker: dict[str, str] = getattr(config, "workerinput", {"workerid": "gw0"})
-    return worker["workerid"] == "gw0"
+    return worker["workerid"]
 
 
 def _read_markers(item: pytest.Item) -> Needs:
@@ -160,6 +165,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         _keep_console(cell, item, mark)
         if ending.verdict in _WORTH_A_VMCORE and (vmcore := cell.take_vmcore()):
             item.stash[EVIDENCE_KEY].logs.append(LogFile(kind="vmcore", path=vmcore))
+    cell.add_counters(_name_worker(item.config))
     cell.sink.emit(Finished(result=_make_result(item, ending)))
     if not is_harmless or cell.is_expired or item.stash[NEEDS_KEY].scope is Scope.TEST:
         cell.discard_vm()

@@ -5,7 +5,7 @@ guest cannot send escape sequences to the user's terminal.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from testbed.core.gcov import FileReach, format_share
 from testbed.core.record import ChangeKind, RunRecord
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
 from testbed.core.text import shorten_middle
@@ -87,6 +88,8 @@ def render_summary(record: RunRecord) -> RenderableType:
     parts += _render_blocks(outages, findings)
     if record.steps:
         parts.append(Padding(_render_steps(record), (1, 0, 0, 0)))
+    if record.reach:
+        parts.append(Padding(_render_reach(record.reach), (1, 0, 0, 0)))
     return Group(*parts, Text(""), _render_last_line(record))
 
 
@@ -139,6 +142,21 @@ def _render_steps(record: RunRecord) -> Table:
         subject = _Shortened(_line(row.patch.subject))
         words = _text(describe_step(row), _STYLES[row.tone])
         table.add_row(str(row.patch.number), subject, words)
+    return table
+
+
+def _render_reach(reach: Sequence[FileReach]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, show_edge=False, padding=(0, 1))
+    table.add_column("what ran of", overflow="ellipsis")
+    for head in ("lines", "branches", "lines without a reason"):
+        table.add_column(head, justify="right")
+    for file in reach:
+        table.add_row(
+            _Shortened(_line(file.path)),
+            _text(format_share(*file.lines)),
+            _text(format_share(*file.branches)),
+            _text(str(file.unexplained)),
+        )
     return table
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from testbed.core.compare import compare_cells
 from testbed.core.exit_code import decide_exit
+from testbed.core.gcov import FileReach, FunctionReach, UnreachedLine
 from testbed.core.record import (
     SCHEMA_VERSION,
     CellRecord,
@@ -231,6 +232,29 @@ def single_kernel_run() -> RunRecord:
     tests = [make_test(test_id) for test_id in TEST_IDS[1:]]
     wrong = make_test(TEST_IDS[0], Verdict.FAILED, message=message, placements=[make_placement(0)])
     return make_run([make_cell([wrong, *tests])])
+
+
+def reached_run() -> RunRecord:
+    """Return a run that tells which lines of a source ran; one line did not, for no reason."""
+    lines = (
+        UnreachedLine(number=61, text="goto <out>;", why="Memory never runs out here."),
+        UnreachedLine(number=64, text="BUG();"),
+    )
+    functions = (
+        FunctionReach(
+            name="isolate", first_line=40, lines=9, lines_reached=9, branches=0, branches_reached=0
+        ),
+        FunctionReach(
+            name="move_to_new_folio",
+            first_line=60,
+            lines=11,
+            lines_reached=9,
+            branches=4,
+            branches_reached=3,
+            unreached=lines,
+        ),
+    )
+    return replace(clean_run(), reach=(FileReach(path="mm/migrate.c", functions=functions),))
 
 
 def boot_failure_run() -> RunRecord:

@@ -18,6 +18,7 @@ from testbed.tests.unit.records import (
     make_placement,
     make_run,
     make_test,
+    reached_run,
     single_kernel_run,
     stepped_run,
     wrong_node_run,
@@ -32,6 +33,7 @@ RUNS = {
     "hostile": hostile_run(),
     "no cells": make_run([]),
     "patch by patch": stepped_run(),
+    "what ran": reached_run(),
 }
 every_run = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 
@@ -367,3 +369,12 @@ def test_the_legend_explains_every_kind_and_verdict() -> None:
 
 def test_the_same_record_gives_the_same_page() -> None:
     assert render(wrong_node_run()) == render(wrong_node_run())
+
+
+def test_what_ran_is_told_by_function_with_the_lines_that_did_not() -> None:
+    page = Page(render(reached_run()))
+    for words in ("mm/migrate.c", "18 of 20", "90.0 %", "3 of 4", "move_to_new_folio()"):
+        assert words in page.text
+    assert "61 goto <out>; Memory never runs out here." in page.text
+    assert "64 BUG(); open" in page.text
+    assert "What ran of the kernel" not in Page(render(clean_run())).text

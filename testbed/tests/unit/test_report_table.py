@@ -31,6 +31,7 @@ from testbed.tests.unit.records import (
     make_placement,
     make_run,
     make_test,
+    reached_run,
     single_kernel_run,
     stepped_run,
     wrong_node_run,
@@ -45,6 +46,7 @@ RUNS = {
     "hostile": hostile_run(),
     "no cells": make_run([]),
     "patch by patch": stepped_run(),
+    "what ran": reached_run(),
 }
 every_run = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 
@@ -418,3 +420,8 @@ def test_each_patch_has_a_row_that_says_what_it_did() -> None:
     assert rows["4"][1].startswith("did not build: mm/migrate.c:2436:24: error")
     assert rows["5"][1].startswith("perhaps made to fail: global.move_shared_is_skipped")
     assert "exit 3: after patch 4 (mm/migrate: part 4) the kernel did not build" in join_line(shown)
+
+
+def test_what_ran_is_a_line_a_source() -> None:
+    said = print_plain(render_summary(reached_run()))
+    assert rows_of(said, "mm/migrate.c")[0][-3:] == ["18 of 20 (90.0 %)", "3 of 4 (75.0 %)", "1"]
