@@ -7,8 +7,10 @@
  *
  * What was left behind is counted frame by frame over all that the process
  * maps; the result of migrate_pages(2) is that number (do_migrate_pages() in
- * mm/mempolicy.c, 6.12), and a cpuset, which tells nobody, is to leave none:
- * nothing in the process holds a page for longer than a fault.
+ * mm/mempolicy.c, 6.12). The pages under the writers are anonymous and all
+ * move. Of text and of shared memory, which a fault takes references to, in
+ * passing to the pages around it, too (filemap_map_pages() in mm/filemap.c), a
+ * few may be busy in all of the ten tries.
  *
  * testbed:
  *   nodes: 2
@@ -36,6 +38,7 @@
 #include "counters.h"
 #include "cpuset.h"
 #include "holder.h"
+#include "metric.h"
 #include "nodes.h"
 #include "pages.h"
 #include "process.h"
@@ -54,6 +57,9 @@ FIXTURE(writers_process)
 	struct cpuset_root root;
 	struct counters before;
 	long meanwhile;
+	long moved;
+	long left;
+	bool in_cpuset;
 };
 
 /* Of the child; here only what it shares: the counts. */
@@ -118,24 +124,29 @@ FIXTURE_TEARDOWN_PARENT(writers_process)
 	const int from = self->node[(round) % 2];			\
 	const int to = self->node[((round) + 1) % 2];			\
 	struct counters was, is;					\
-	long ticks, result;						\
+	long ticks, result, left;					\
 									\
 	ASSERT_EQ(0, writers_await_pass(&writers));			\
 	ASSERT_EQ(0, counters_read(&was));				\
 	ticks = writers_ticks(&writers);				\
 	result = call;							\
 	self->meanwhile += writers_ticks(&writers) - ticks;		\
-	EXPECT_EQ(0, result);						\
 	pages_want_all(&self->pages, to);				\
 	EXPECT_CLEAN(pages_verify(&self->pages, "under two writers"));	\
 	ASSERT_EQ(0, process_read(&now, self->pages.pid));		\
-	EXPECT_EQ(result, process_frames_on(&now, NODE(from)));		\
+	left = process_frames_on(&now, NODE(from));			\
+	/* A cpuset does not tell. */					\
+	EXPECT_EQ(self->in_cpuset ? 0 : left, result);			\
+	self->left += left;						\
 	ASSERT_EQ(0, counters_read(&is));				\
 	EXPECT_LE(COUNT, is.success - was.success);			\
+	/* What could not be isolated is left, too, but has not failed. */ \
+	EXPECT_GE(left, is.fail - was.fail);				\
+	self->moved += is.success - was.success;			\
 	ASSERT_CLEAN(pages_snapshot(&self->pages));			\
 } while (0)
 
-/* No word lost, no page failed, nothing isolated. */
+/* No word lost, next to no page left, nothing isolated. */
 #define END() do {							\
 	struct counters is;						\
 									\
@@ -145,7 +156,10 @@ FIXTURE_TEARDOWN_PARENT(writers_process)
 	EXPECT_EQ(0, writers.shared->bad);				\
 	ASSERT_EQ(0, counters_read(&is));				\
 	self->before.success = is.success;				\
+	self->before.fail = is.fail;					\
 	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));		\
+	EXPECT_GT(self->moved / 20, self->left);			\
+	metric_print("left_behind", self->left, "pages");		\
 	EXPECT_EQ(0, holder_end(&self->holder));			\
 } while (0)
 
@@ -167,6 +181,7 @@ TEST_F(writers_process, cpuset_mems)
 	if (!cpuset_is_available())
 		SKIP(return, "no cpuset controller in /sys/fs/cgroup");
 	START();
+	self->in_cpuset = true;
 	ASSERT_EQ(0, cpuset_begin(&self->root));
 	ASSERT_EQ(0, cpuset_create("x"));
 	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->node[0])));
@@ -183,6 +198,7 @@ TEST_F(writers_process, cpuset_attach)
 	if (!cpuset_is_available())
 		SKIP(return, "no cpuset controller in /sys/fs/cgroup");
 	START();
+	self->in_cpuset = true;
 	ASSERT_EQ(0, cpuset_begin(&self->root));
 	for (round = 0; round < 2; round++) {
 		ASSERT_EQ(0, cpuset_create(groups[round]));
