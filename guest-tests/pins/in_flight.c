@@ -22,9 +22,6 @@
  *     in_flight.direct_read.stays: {kconfig: [BLK_DEV_RAM]}
  *     in_flight.direct_write.stays: {kconfig: [BLK_DEV_RAM]}
  *     in_flight.process_vm.stays: {kconfig: [CROSS_MEMORY_ATTACH]}
- */
-/*
- * testbed-decl:
  *   quick: ["in_flight.direct_read.stays"]
  *   contract: {15: ["in_flight.*"], 6: ["in_flight.*"], 3: ["in_flight.*"]}
  *   covers:

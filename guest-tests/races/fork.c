@@ -11,9 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["fork.move"]
  *   contract: {14: ["fork.*"], 10: ["fork.*"]}
  *   covers:

@@ -10,9 +10,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, KSM, ADVISE_SYSCALLS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {14: ["ksm.*"], 12: ["ksm.*"]}
  *   covers:
  *     - {cases: "ksm.merge_and_break", interface: [move_pages-set], backing: [ksm], condition: [writer]}

@@ -11,9 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, SWAP, ADVISE_SYSCALLS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {14: ["pageout.*"], 11: ["pageout.*"]}
  *   covers:
  *     - {cases: "pageout.private.*", interface: [move_pages-set, pageout], backing: [anon-private, swap-cache, swapped-out], condition: [writer]}

@@ -13,9 +13,6 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     truncate.block_device: {kconfig: [BLK_DEV_RAM]}
- */
-/*
- * testbed-decl:
  *   contract: {14: ["truncate.*"], 12: ["truncate.*"]}
  */
 #include <fcntl.h>

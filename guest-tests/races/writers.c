@@ -25,9 +25,6 @@
  *     writers.shmem.mbind: {kconfig: [TMPFS]}
  *     writers.file.move_pages: {kconfig: [BLK_DEV_RAM]}
  *     writers.file.mbind: {kconfig: [BLK_DEV_RAM]}
- */
-/*
- * testbed-decl:
  *   quick: ["writers.anon.move_pages"]
  *   contract: {13: ["writers.*"]}
  *   promises: {addresses-kept: ["writers.*"]}

@@ -20,9 +20,6 @@
  *   cases:
  *     writers_process.cpuset_mems: {kconfig: [CPUSETS]}
  *     writers_process.cpuset_attach: {kconfig: [CPUSETS]}
- */
-/*
- * testbed-decl:
  *   contract: {13: ["writers_process.*"], 17: ["writers_process.cpuset_*"]}
  *   promises:
  *     addresses-kept: ["writers_process.*"]
