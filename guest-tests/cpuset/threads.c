@@ -14,6 +14,12 @@
  *   kconfig: [NUMA, MIGRATION, CPUSETS, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
+ *   cases:
+ *     cpuset_threads.v1.attach_of_a_thread: {kconfig: [CPUSETS_V1]}
+ *     cpuset_threads.v1.attach_of_the_leader: {kconfig: [CPUSETS_V1]}
+ *     cpuset_threads.v1.attach_of_the_process: {kconfig: [CPUSETS_V1]}
+ *     cpuset_threads.v1.mems_under_a_thread: {kconfig: [CPUSETS_V1]}
+ *     cpuset_threads.v1.mems_under_both: {kconfig: [CPUSETS_V1]}
  */
 #include "harness.h"
 
