@@ -259,7 +259,7 @@ TEST_F(cpuset_move, pinned_pages)
 static atomic_bool churn_stop;
 static atomic_long churn_bad, churn_rounds;
 static pthread_t churner;
-static char *churned;
+static struct pages churned;
 
 static void *churn(void *unused)
 {
@@ -268,14 +268,13 @@ static void *churn(void *unused)
 
 	for (seed = 1; !churn_stop; seed++) {
 		for (i = 0; i < CHURN_PAGES; i++)
-			pattern_fill(churned + i * PAGE_BYTES, seed, i);
+			pattern_fill(pages_at(&churned, i), seed, i);
 		for (i = 0; i < CHURN_PAGES; i++)
-			if (pattern_check(churned + i * PAGE_BYTES, seed, i) >=
-			    0)
+			if (pattern_check(pages_at(&churned, i), seed, i) >= 0)
 				churn_bad++;
 		churn_rounds++;
 		if (!churn_stop)
-			madvise(churned, CHURN_PAGES * PAGE_BYTES,
+			madvise(churned.addr, CHURN_PAGES * PAGE_BYTES,
 				MADV_DONTNEED);
 	}
 	return unused;
@@ -314,9 +313,7 @@ TEST_F(cpuset_move, under_an_allocator)
 	struct placement seen;
 	int turn, to;
 
-	churned = mmap(NULL, CHURN_PAGES * PAGE_BYTES, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	ASSERT_NE(MAP_FAILED, churned);
+	ASSERT_EQ(0, pages_map(&churned, CHURN_PAGES, MAP_PRIVATE));
 	pages_want_all(p, self->a);
 	START_IN_X(a, populate_and_churn);
 	ASSERT_EQ(0, counters_read(&before));
@@ -329,8 +326,9 @@ TEST_F(cpuset_move, under_an_allocator)
 	}
 	EXPECT_LT(0, CALL(rounds_so_far));
 	EXPECT_EQ(0, CALL(stop_churning));
-	ASSERT_EQ(0, placement_numa_maps(p->pid, churned, CHURN_PAGES, &seen));
-	EXPECT_LE(CHURN_PAGES, seen.on[self->a] + seen.on[self->b]);
+	ASSERT_EQ(0, placement_numa_maps(p->pid, churned.addr, CHURN_PAGES,
+					 &seen));
+	EXPECT_EQ(CHURN_PAGES, seen.on[self->a] + seen.on[self->b]);
 	EXPECT_GE(1, seen.on[self->b]);
 	ASSERT_EQ(0, counters_read(&after));
 	EXPECT_LE(TURNS * COUNT, after.success - before.success);

@@ -17,11 +17,11 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "cpuset_scene.h"
 #include "nodes.h"
-#include "pattern.h"
 
 #define COUNT		24
 
@@ -61,31 +61,23 @@ static struct report {
 	long bad;
 } *report;
 
-static char *fresh, *ranged;
+static struct pages fresh, ranged;
 
-static char *map(int sharing)
-{
-	void *addr = mmap(NULL, COUNT * PAGE_BYTES, PROT_READ | PROT_WRITE,
-			  sharing | MAP_ANONYMOUS, -1, 0);
-
-	return addr == MAP_FAILED ? NULL : addr;
-}
-
-static void touch(char *range, int *status)
+static void touch(const struct pages *range, int *status)
 {
 	int i;
 
 	for (i = 0; i < COUNT; i++)
-		range[i * PAGE_BYTES] = 1;
-	placement_query(0, range, COUNT, status);
+		pages_write(range, i);
+	placement_query(0, range->addr, COUNT, status);
 }
 
 static void find_out(struct pages *p)
 {
 	numa_get_mempolicy(NULL, &report->mems, NULL, MPOL_F_MEMS_ALLOWED);
 	numa_get_mempolicy(&report->mode, &report->policy, NULL, 0);
-	touch(fresh, report->fresh);
-	touch(ranged, report->ranged);
+	touch(&fresh, report->fresh);
+	touch(&ranged, report->ranged);
 	report->bad = pages_bad(p);
 	report->pid = getpid();
 }
@@ -122,21 +114,28 @@ static void end_child(struct __test_metadata *const _metadata, pid_t pid)
 	EXPECT_EQ(SIGKILL, WTERMSIG(status));
 }
 
+static long do_nothing(struct pages *p)
+{
+	(void)p;
+	return 0;
+}
+
 static void prepare(struct __test_metadata *const _metadata,
 		    FIXTURE_DATA(cpuset_clone) *self)
 {
 	struct pages *p = &self->scene.subject.pages;
 
-	fresh = map(MAP_PRIVATE);
-	ranged = map(MAP_PRIVATE);
-	report = (struct report *)map(MAP_SHARED);
-	ASSERT_NE(NULL, fresh);
-	ASSERT_NE(NULL, ranged);
-	ASSERT_NE(NULL, report);
-	ASSERT_EQ(0, numa_mbind(ranged, COUNT * PAGE_BYTES, MPOL_BIND,
+	ASSERT_EQ(0, pages_map(&fresh, COUNT, MAP_PRIVATE));
+	ASSERT_EQ(0, pages_map(&ranged, COUNT, MAP_PRIVATE));
+	report = mmap(NULL, sizeof(*report), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, report);
+	ASSERT_EQ(0, numa_mbind(ranged.addr, COUNT * PAGE_BYTES, MPOL_BIND,
 				NODE(self->a), 0));
 	pages_want_all(p, self->a);
 	ASSERT_EQ(0, pages_populate(p));
+	/* A first child, so that no page is exclusive when they are looked at. */
+	ASSERT_EQ(0, holder_start(&self->scene.subject.holder, p, do_nothing));
 	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->b)));
 }
 
@@ -165,7 +164,7 @@ TEST_F(cpuset_clone, into_another_cpuset)
 	}
 	/* A range bound to a node that it may not use: the cpuset wins. */
 	snprintf(want, sizeof(want), "bind:%d", self->a);
-	EXPECT_STREQ(want, placement_policy(pid, ranged, text, sizeof(text)));
+	EXPECT_STREQ(want, placement_policy(pid, ranged.addr, text, sizeof(text)));
 
 	EXPECT_CLEAN(pages_verify(p, "in common with the parent, on a"));
 	EXPECT_CLEAN(pages_shared_with(p, pid));
@@ -211,9 +210,9 @@ TEST_F(cpuset_clone, change_of_mems_afterwards)
 	ASSERT_LT(0, pid);
 	ASSERT_EQ(pid, waitpid(pid, &status, WUNTRACED));
 	EXPECT_EQ(0, cpuset_set_mems("x", NODE(self->a)));
-	ASSERT_EQ(0, placement_numa_maps(pid, fresh, COUNT, &seen));
+	ASSERT_EQ(0, placement_numa_maps(pid, fresh.addr, COUNT, &seen));
 	EXPECT_EQ(COUNT, seen.on[self->a]);
-	ASSERT_EQ(0, placement_numa_maps(pid, ranged, COUNT, &seen));
+	ASSERT_EQ(0, placement_numa_maps(pid, ranged.addr, COUNT, &seen));
 	EXPECT_EQ(COUNT, seen.on[self->a]);
 	EXPECT_CLEAN(pages_verify(p, "in common with the parent, on a"));
 
