@@ -57,6 +57,19 @@
  *     cpuset_relative.v2_attach.half_to_half: {nodes: 8}
  *     cpuset_relative.v2_attach.eight_to_three: {nodes: 8}
  */
+/*
+ * testbed-decl:
+ *   quick: ["cpuset_relative.v2_mems.pair_to_pair", "cpuset_relative.v1_attach.overlapping", "cpuset_relative.v2_mems.eight_to_three"]
+ *   contract: {17: ["cpuset_relative.*"]}
+ *   promises:
+ *     relative-placement: ["cpuset_relative.*"]
+ *     cpuset-takes-pages: ["cpuset_relative.*"]
+ *   covers:
+ *     - {cases: "cpuset_relative.v1_mems.*", interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *     - {cases: "cpuset_relative.v1_attach.*", interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *     - {cases: "cpuset_relative.v2_mems.*", interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *     - {cases: "cpuset_relative.v2_attach.*", interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ */
 #include "harness.h"
 
 #include "cpuset_scene.h"
@@ -160,11 +173,9 @@ static int set_mems_or_attach(struct cpuset_scene *scene, bool attach,
 }
 
 static void run(struct __test_metadata *const _metadata,
-		FIXTURE_DATA(cpuset_relative) *self,
-		const FIXTURE_VARIANT(cpuset_relative) *variant,
-		unsigned long from, unsigned long to, const int *pairs)
+		struct cpuset_scene *scene, bool attach, unsigned long from,
+		unsigned long to, const int *pairs)
 {
-	struct cpuset_scene *scene = &self->scene;
 	struct subject *subject = &scene->subject;
 	unsigned long old = cpuset_scene_set(scene, from);
 	unsigned long new = cpuset_scene_set(scene, to);
@@ -172,7 +183,7 @@ static void run(struct __test_metadata *const _metadata,
 
 	pages_want_dealt(&subject->pages, old);
 	ASSERT_CLEAN(cpuset_scene_start(scene, old, pages_populate));
-	EXPECT_EQ(0, set_mems_or_attach(scene, variant->attach, new));
+	EXPECT_EQ(0, set_mems_or_attach(scene, attach, new));
 	want(scene, pairs);
 	snprintf(what, sizeof(what), "from %s to %s", nodes_text(old),
 		 nodes_text(new));
@@ -182,12 +193,10 @@ static void run(struct __test_metadata *const _metadata,
 }
 
 #define RUN(from, to, pairs) \
-	run(_metadata, self, variant, from, to, pairs)
+	run(_metadata, &self->scene, variant->attach, from, to, pairs)
 
-#define NEEDS(count) do {						\
-	if (nodes_count(self->scene.all) < (count))			\
-		SKIP(return, "needs %d nodes with memory", count);	\
-} while (0)
+#define HAS(count) \
+	(nodes_count(self->scene.all) >= (count))
 
 TEST_F(cpuset_relative, pair_to_pair)
 {
@@ -246,32 +255,37 @@ TEST_F(cpuset_relative, all_to_one)
 
 TEST_F(cpuset_relative, three_to_two)
 {
-	NEEDS(5);
+	if (!HAS(5))
+		SKIP(return, "needs 5 nodes with memory");
 	RUN(SET(0, 1, 2), SET(3, 4), MAP(0, 3, 1, 4, 2, 3));
 }
 
 TEST_F(cpuset_relative, two_to_three)
 {
-	NEEDS(5);
+	if (!HAS(5))
+		SKIP(return, "needs 5 nodes with memory");
 	RUN(SET(3, 4), SET(0, 1, 2), MAP(3, 0, 4, 1));
 }
 
 TEST_F(cpuset_relative, three_up_by_one)
 {
-	NEEDS(6);
+	if (!HAS(6))
+		SKIP(return, "needs 6 nodes with memory");
 	RUN(SET(2, 3, 4), SET(3, 4, 5), MAP(4, 5, 3, 4, 2, 3));
 }
 
 TEST_F(cpuset_relative, half_to_half)
 {
-	NEEDS(8);
+	if (!HAS(8))
+		SKIP(return, "needs 8 nodes with memory");
 	RUN(SET(0, 1, 2, 3), SET(4, 5, 6, 7), MAP(0, 4, 1, 5, 2, 6, 3, 7));
 }
 
 /* Only 0, 1, 2, 6 and 7 move. */
 TEST_F(cpuset_relative, eight_to_three)
 {
-	NEEDS(8);
+	if (!HAS(8))
+		SKIP(return, "needs 8 nodes with memory");
 	RUN(SET(0, 1, 2, 3, 4, 5, 6, 7), SET(3, 4, 5),
 	    MAP(0, 3, 1, 4, 2, 5, 6, 3, 7, 4));
 }

@@ -21,6 +21,17 @@
  *     cpuset_threads.v1.mems_under_a_thread: {kconfig: [CPUSETS_V1]}
  *     cpuset_threads.v1.mems_under_both: {kconfig: [CPUSETS_V1]}
  */
+/*
+ * testbed-decl:
+ *   quick: ["cpuset_threads.v2.attach_of_the_leader"]
+ *   contract: {17: ["cpuset_threads.*"]}
+ *   promises: {cpuset-takes-pages: ["cpuset_threads.*"]}
+ *   covers:
+ *     - {cases: "cpuset_threads.v1.attach_of_*", interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *     - {cases: "cpuset_threads.v1.mems_under_*", interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *     - {cases: "cpuset_threads.v2.attach_of_*", interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *     - {cases: "cpuset_threads.v2.mems_under_*", interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ */
 #include "harness.h"
 
 #include <pthread.h>
@@ -169,17 +180,17 @@ static long bind_to_its_nodes(struct pages *p)
 
 /* In "x" with half of the pages on @nodes, dealt out, the rest untouched. */
 static void start(struct __test_metadata *const _metadata,
-		  FIXTURE_DATA(cpuset_threads) *self, unsigned long nodes)
+		  struct cpuset_scene *scene, pid_t *tid, unsigned long nodes)
 {
-	struct pages *p = &self->scene.subject.pages;
+	struct pages *p = &scene->subject.pages;
 
 	pages_want_dealt(p, nodes);
 	pages_want(p, 2 * QUARTER, 2 * QUARTER, UNTOUCHED);
-	ASSERT_CLEAN(cpuset_scene_start(&self->scene, self->scene.all,
+	ASSERT_CLEAN(cpuset_scene_start(scene, cpuset_scene_set(scene, 3),
 					populate_and_thread));
-	self->tid = CALL(read_tid);
-	ASSERT_LT(0, self->tid);
-	ASSERT_NE(p->pid, self->tid);
+	*tid = holder_call(&scene->subject.holder, read_tid);
+	ASSERT_LT(0, *tid);
+	ASSERT_NE(p->pid, *tid);
 }
 
 /* Mems_allowed_list of /proc/<tid>/status. */
@@ -201,7 +212,7 @@ TEST_F(cpuset_threads, attach_of_a_thread)
 	struct pages *p = &self->scene.subject.pages;
 	char want[32], text[64];
 
-	start(_metadata, self, a);
+	start(_metadata, &self->scene, &self->tid, a);
 	EXPECT_EQ(0, cpuset_attach_thread("x/on_a", p->pid));
 	ASSERT_EQ(0, CALL(bind_to_its_nodes));
 	LOOK();
@@ -230,7 +241,7 @@ TEST_F(cpuset_threads, attach_of_the_leader)
 	struct pages *p = &self->scene.subject.pages;
 	char want[32], text[64];
 
-	start(_metadata, self, a);
+	start(_metadata, &self->scene, &self->tid, a);
 	EXPECT_EQ(0, cpuset_attach_thread("x/on_a", p->pid));
 	EXPECT_EQ(0, cpuset_attach_thread("x/on_a", self->tid));
 	ASSERT_EQ(0, CALL(bind_to_its_nodes));
@@ -261,7 +272,7 @@ TEST_F(cpuset_threads, attach_of_the_process)
 	struct pages *p = &self->scene.subject.pages;
 
 	ASSERT_EQ(0, cpuset_set_mems("y", b));
-	start(_metadata, self, a);
+	start(_metadata, &self->scene, &self->tid, a);
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach("y", p->pid));
 	pages_want_moved(p, self->a, self->b);
@@ -283,7 +294,7 @@ TEST_F(cpuset_threads, mems_under_a_thread)
 	const unsigned long a = NODE(self->a), b = NODE(self->b);
 	struct pages *p = &self->scene.subject.pages;
 
-	start(_metadata, self, a | b);
+	start(_metadata, &self->scene, &self->tid, a | b);
 	ASSERT_EQ(0, cpuset_attach_thread("x/on_b", self->tid));
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x/on_b", a));
@@ -301,7 +312,7 @@ TEST_F(cpuset_threads, mems_under_both)
 	const unsigned long a = NODE(self->a), b = NODE(self->b);
 	struct pages *p = &self->scene.subject.pages;
 
-	start(_metadata, self, a);
+	start(_metadata, &self->scene, &self->tid, a);
 	ASSERT_EQ(0, cpuset_attach_thread("x/on_a", p->pid));
 	ASSERT_EQ(0, cpuset_attach_thread("x/on_a", self->tid));
 	LOOK();

@@ -11,6 +11,11 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  */
+/*
+ * testbed-decl:
+ *   quick: ["cpuset_v1_rules.subset_of_the_parent"]
+ *   contract: {17: ["cpuset_v1_rules.*"]}
+ */
 #include "harness.h"
 
 #include <errno.h>

@@ -12,6 +12,10 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  */
+/*
+ * testbed-decl:
+ *   quick: ["cpuset_spread.page"]
+ */
 #include "harness.h"
 
 #include <fcntl.h>
@@ -102,7 +106,7 @@ static long look_at_file(struct placement *seen)
 	if (addr == MAP_FAILED)
 		return -1;
 	for (i = 0; i < COUNT; i++)
-		if (((volatile char *)addr)[i * PAGE_BYTES] != i + 1)
+		if (addr[i * PAGE_BYTES] != i + 1)
 			return -1;
 	error = placement_query(0, addr, COUNT, status);
 	for (i = 0; i < COUNT; i++)

@@ -12,6 +12,11 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  */
+/*
+ * testbed-decl:
+ *   quick: ["cpuset_clone.into_another_cpuset"]
+ *   contract: {17: ["cpuset_clone.*"]}
+ */
 #include "harness.h"
 
 #include <linux/sched.h>
@@ -121,9 +126,10 @@ static long do_nothing(struct pages *p)
 }
 
 static void prepare(struct __test_metadata *const _metadata,
-		    FIXTURE_DATA(cpuset_clone) *self)
+		    struct cpuset_scene *scene)
 {
-	struct pages *p = &self->scene.subject.pages;
+	const int a = scene->node[0], b = scene->node[1];
+	struct pages *p = &scene->subject.pages;
 
 	ASSERT_EQ(0, pages_map(&fresh, COUNT, MAP_PRIVATE));
 	ASSERT_EQ(0, pages_map(&ranged, COUNT, MAP_PRIVATE));
@@ -131,12 +137,12 @@ static void prepare(struct __test_metadata *const _metadata,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, report);
 	ASSERT_EQ(0, numa_mbind(ranged.addr, COUNT * PAGE_BYTES, MPOL_BIND,
-				NODE(self->a), 0));
-	pages_want_all(p, self->a);
+				NODE(a), 0));
+	pages_want_all(p, a);
 	ASSERT_EQ(0, pages_populate(p));
 	/* A first child, so that no page is exclusive when they are looked at. */
-	ASSERT_EQ(0, holder_start(&self->scene.subject.holder, p, do_nothing));
-	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->b)));
+	ASSERT_EQ(0, holder_start(&scene->subject.holder, p, do_nothing));
+	ASSERT_EQ(0, cpuset_set_mems("x", NODE(b)));
 }
 
 /* From the root group straight into "x", which has b only. */
@@ -148,7 +154,7 @@ TEST_F(cpuset_clone, into_another_cpuset)
 	pid_t pid;
 	int status, i;
 
-	prepare(_metadata, self);
+	prepare(_metadata, &self->scene);
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_EQ(0, counters_read(&before));
 	pid = clone_into("x", p);
@@ -181,7 +187,7 @@ TEST_F(cpuset_clone, policy_of_the_task)
 	int status, mode;
 	pid_t pid;
 
-	prepare(_metadata, self);
+	prepare(_metadata, &self->scene);
 	ASSERT_EQ(0, cpuset_set_mems("y", a));
 	ASSERT_EQ(0, cpuset_attach("y", getpid()));
 	ASSERT_EQ(0, numa_set_mempolicy(MPOL_BIND, a));
@@ -204,7 +210,7 @@ TEST_F(cpuset_clone, change_of_mems_afterwards)
 	int status;
 	pid_t pid;
 
-	prepare(_metadata, self);
+	prepare(_metadata, &self->scene);
 	ASSERT_CLEAN(pages_snapshot(p));
 	pid = clone_into("x", p);
 	ASSERT_LT(0, pid);

@@ -105,3 +105,21 @@ const char *cpuset_same(unsigned long wanted, unsigned long seen)
 		 nodes_text(wanted), nodes_text(seen));
 	return problem;
 }
+
+const char *cpuset_policy_text(int mode, int flags, unsigned long nodes)
+{
+	static const char *const names[] = {
+		[MPOL_PREFERRED] = "prefer",
+		[MPOL_BIND] = "bind",
+		[MPOL_INTERLEAVE] = "interleave",
+		[MPOL_PREFERRED_MANY] = "prefer (many)",
+		[MPOL_WEIGHTED_INTERLEAVE] = "weighted interleave",
+	};
+	static char text[64];
+
+	snprintf(text, sizeof(text), "%s%s%s:%s", names[mode],
+		 flags & MPOL_F_STATIC_NODES ? "=static" : "",
+		 flags & MPOL_F_RELATIVE_NODES ? "=relative" : "",
+		 nodes_text(nodes));
+	return text;
+}

@@ -12,6 +12,10 @@
 
 #define SCENE_NODES	8
 
+#ifndef MPOL_WEIGHTED_INTERLEAVE
+#define MPOL_WEIGHTED_INTERLEAVE	6	/* since 6.9 */
+#endif
+
 struct cpuset_scene {
 	int node[SCENE_NODES];	/* with memory, ascending; -1 past the last */
 	unsigned long all;	/* the same as a set */
@@ -49,6 +53,9 @@ const char *cpuset_scene_verify(struct cpuset_scene *scene, unsigned long nodes,
 /* The nodes at @places: NODE(0) for the first that there is, and so on. */
 unsigned long cpuset_scene_set(const struct cpuset_scene *scene,
 			       unsigned long places);
+
+/* "bind=static:1", as numa_maps has it (mpol_to_str(), mm/mempolicy.c). */
+const char *cpuset_policy_text(int mode, int flags, unsigned long nodes);
 
 /* "" if @seen are the nodes @wanted, else both as text. */
 const char *cpuset_same(unsigned long wanted, unsigned long seen);
