@@ -17,6 +17,38 @@
  *   cases:
  *     cpuset_v2.pairs: {nodes: 3}
  *     cpuset_v2.attach_pairs: {nodes: 3}
+ *   quick:
+ *     - cpuset_v2.change_of_mems
+ *     - cpuset_v2.attach
+ *     - cpuset_v2.pairs
+ *     - cpuset_v2.mems_of_the_parent
+ *     - cpuset_v2.policy_is_rebound
+ *     - cpuset_v2.bounds_of_the_calls
+ *   contract:
+ *     4: [cpuset_v2.bounds_of_the_calls]
+ *     9: [cpuset_v2.bounds_of_the_calls]
+ *     17: [cpuset_v2.change_of_mems, "cpuset_v2.attach*", cpuset_v2.pairs,
+ *          cpuset_v2.mems_of_the_parent, "cpuset_v2.*policy*"]
+ *     18: [cpuset_v2.mems_without_memory]
+ *   promises:
+ *     addresses-kept: [cpuset_v2.change_of_mems, cpuset_v2.attach]
+ *     relative-placement: [cpuset_v2.pairs, cpuset_v2.attach_pairs]
+ *     cpuset-takes-pages: ["cpuset_v2.attach*"]
+ *   covers:
+ *     - {cases: [cpuset_v2.change_of_mems, cpuset_v2.pairs,
+ *                cpuset_v2.mems_of_the_parent, "cpuset_v2.*policy*"],
+ *        interface: cpuset-v2-mems, backing: [anon-private, text],
+ *        condition: quiet}
+ *     - {cases: "cpuset_v2.attach*", interface: cpuset-v2-attach,
+ *        backing: [anon-private, text], condition: quiet}
+ *     - {cases: cpuset_v2.mems_without_memory, interface: cpuset-v2-mems,
+ *        backing: anon-private, condition: [bad-node, target-memoryless]}
+ *     - {cases: cpuset_v2.bounds_of_the_calls,
+ *        interface: [migrate_pages-self, migrate_pages-child, mbind-move,
+ *                    move_pages-set],
+ *        backing: anon-private, condition: target-outside-cpuset}
+ *     - {cases: cpuset_v2.bounds_of_the_calls, interface: migrate_pages-child,
+ *        backing: anon-private, condition: no-capability}
  */
 #include "harness.h"
 

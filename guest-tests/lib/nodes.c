@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -82,4 +83,23 @@ const char *nodes_text(unsigned long set)
 				len ? "," : "", first, last);
 	}
 	return text;
+}
+
+int nodes_run_on(int node)
+{
+	char path[64], list[256];
+	unsigned long cpus;
+	cpu_set_t set;
+	int i, cpu;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist",
+		 node);
+	if (proc_read(path, list, sizeof(list)) < 0)
+		return -1;
+	/* Lists of CPUs are written as those of nodes are. */
+	cpus = nodes_parse(list);
+	CPU_ZERO(&set);
+	for (i = 0; (cpu = nodes_nth(cpus, i)) >= 0; i++)
+		CPU_SET(cpu, &set);
+	return i ? sched_setaffinity(0, sizeof(set), &set) : -1;
 }

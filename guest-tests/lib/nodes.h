@@ -30,4 +30,7 @@ const char *nodes_text(unsigned long set);
 /* Read "0-1,3" (a newline may follow); 0 for an empty or unreadable list. */
 unsigned long nodes_parse(const char *list);
 
+/* Let the caller, and what it forks, run on the CPUs of @node only. 0 or -1. */
+int nodes_run_on(int node);
+
 #endif /* TESTBED_NODES_H */

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define PROCESS_MAX_PAGES	8192
+#define PROCESS_MAX_PAGES	16384
 
 struct process_page {
 	uintptr_t addr;

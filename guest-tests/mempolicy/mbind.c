@@ -19,6 +19,61 @@
  *   cases:
  *     mbind.private.interleave: {nodes: 3}
  *     mbind.shared.interleave: {nodes: 3}
+ *   quick:
+ *     - mbind.*.move
+ *     - mbind.*.move_part
+ *     - mbind.*.strict_misplaced
+ *     - mbind.*.move_skips_mapped_twice
+ *     - mbind.*.move_all_mapped_twice
+ *     - mbind.private.move_what_is_misplaced
+ *     - mbind.private.move_all_needs_sys_nice
+ *     - mbind.private.pinned_stays
+ *     - mbind.private.hole
+ *     - mbind.private.bad_arguments
+ *   contract:
+ *     5: ["mbind.*_mapped_twice", mbind.*.move_all_needs_sys_nice]
+ *     6: [mbind.*.pinned_stays, mbind.*.strict_misplaced]
+ *     7: [mbind.*.move_part, mbind.*.hole, mbind.*.interleave]
+ *     15: [mbind.*.pinned_stays]
+ *   promises:
+ *     addresses-kept: [mbind.*.move]
+ *   covers:
+ *     - {cases: [mbind.private.move, mbind.private.move_what_is_misplaced],
+ *        interface: mbind-move, backing: anon-private, condition: quiet}
+ *     - {cases: [mbind.shared.move, mbind.shared.move_what_is_misplaced],
+ *        interface: mbind-move, backing: anon-shared, condition: quiet}
+ *     - {cases: [mbind.private.move_part, mbind.private.move_what_is_misplaced,
+ *                "mbind.private.*_mapped_twice", mbind.private.interleave,
+ *                mbind.private.many],
+ *        interface: mbind-move-strict, backing: anon-private, condition: quiet}
+ *     - {cases: [mbind.shared.move_part, mbind.shared.move_what_is_misplaced,
+ *                "mbind.shared.*_mapped_twice", mbind.shared.interleave,
+ *                mbind.shared.many],
+ *        interface: mbind-move-strict, backing: anon-shared, condition: quiet}
+ *     - {cases: mbind.private.move_all_mapped_twice, interface: mbind-move-all,
+ *        backing: anon-private, condition: quiet}
+ *     - {cases: mbind.shared.move_all_mapped_twice, interface: mbind-move-all,
+ *        backing: anon-shared, condition: quiet}
+ *     - {cases: mbind.private.strict_misplaced, interface: mbind-strict,
+ *        backing: anon-private, condition: quiet}
+ *     - {cases: mbind.shared.strict_misplaced, interface: mbind-strict,
+ *        backing: anon-shared, condition: quiet}
+ *     - {cases: mbind.*.pinned_stays, interface: [mbind-move, mbind-move-strict],
+ *        backing: vmspliced, condition: quiet}
+ *     - {cases: mbind.private.move_all_needs_sys_nice,
+ *        interface: [mbind-move-all, mbind-move-strict],
+ *        backing: anon-private, condition: no-capability}
+ *     - {cases: mbind.shared.move_all_needs_sys_nice,
+ *        interface: [mbind-move-all, mbind-move-strict],
+ *        backing: anon-shared, condition: no-capability}
+ *     - {cases: mbind.private.hole, interface: mbind-move-strict,
+ *        backing: anon-private, condition: hole}
+ *     - {cases: mbind.shared.hole, interface: mbind-move-strict,
+ *        backing: anon-shared, condition: hole}
+ *     - {cases: mbind.private.bad_arguments, interface: mbind-move,
+ *        backing: anon-private, condition: [bad-node, bad-address, bad-mask-size]}
+ *     - {cases: mbind.shared.bad_arguments, interface: mbind-move,
+ *        backing: anon-shared, condition: [bad-node, bad-address, bad-mask-size]}
  */
 #include "harness.h"
 

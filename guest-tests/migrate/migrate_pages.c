@@ -25,6 +25,43 @@
  *     migrate_pages.three_to_one: {nodes: 3}
  *     migrate_pages.one_to_two: {nodes: 3}
  *     migrate_pages.outside_from_stays: {nodes: 3}
+ *   quick:
+ *     - migrate_pages.one_to_one
+ *     - migrate_pages.set_to_itself
+ *     - migrate_pages.pairs_up
+ *     - migrate_pages.three_to_one
+ *     - migrate_pages.left_behind
+ *     - migrate_pages.mapped_twice
+ *     - migrate_pages.of_the_caller
+ *     - migrate_pages.bad_arguments
+ *   contract:
+ *     1: ["migrate_pages.pairs_*", "migrate_pages.*_to_one",
+ *         migrate_pages.one_to_two]
+ *     2: [migrate_pages.set_to_itself, "migrate_pages.pairs_*",
+ *         migrate_pages.outside_from_stays]
+ *     3: [migrate_pages.left_behind]
+ *     15: [migrate_pages.left_behind]
+ *   promises:
+ *     addresses-kept: [migrate_pages.one_to_one, migrate_pages.of_the_caller]
+ *     relative-placement: ["migrate_pages.pairs_*"]
+ *     other-process: [migrate_pages.one_to_one]
+ *   covers:
+ *     - {cases: ["migrate_pages.*_to_*", "migrate_pages.pairs_*",
+ *                migrate_pages.to_and_fro, migrate_pages.outside_from_stays,
+ *                migrate_pages.many],
+ *        interface: migrate_pages-child, backing: anon-private,
+ *        condition: quiet}
+ *     - {cases: [migrate_pages.one_to_one, migrate_pages.mapped_twice],
+ *        interface: migrate_pages-child, backing: text, condition: quiet}
+ *     - {cases: migrate_pages.left_behind, interface: migrate_pages-child,
+ *        backing: vmspliced, condition: quiet}
+ *     - {cases: migrate_pages.mapped_twice, interface: migrate_pages-child,
+ *        backing: [anon-private, text], condition: no-capability}
+ *     - {cases: migrate_pages.of_the_caller, interface: migrate_pages-self,
+ *        backing: anon-private, condition: quiet}
+ *     - {cases: migrate_pages.bad_arguments, interface: migrate_pages-child,
+ *        backing: anon-private,
+ *        condition: [bad-node, bad-address, bad-mask-size]}
  */
 #include "harness.h"
 

@@ -15,6 +15,49 @@
  *   cases:
  *     move_pages.rotate: {nodes: 3}
  *     move_pages.soft_dirty_stays: {kconfig: [MEM_SOFT_DIRTY]}
+ *   quick:
+ *     - move_pages.mixed_destinations
+ *     - move_pages.status_of_each_page
+ *     - move_pages.query
+ *     - move_pages.bad_node
+ *     - move_pages.pinned_stays
+ *     - move_pages.duplicate_addresses
+ *     - move_pages.mapped_twice
+ *     - move_pages.of_another_process
+ *     - move_pages.bad_arguments
+ *     - move_pages.soft_dirty_stays
+ *     - move_pages.mlocked_and_read_only
+ *   contract:
+ *     8: [move_pages.mixed_destinations, move_pages.status_of_each_page,
+ *         move_pages.bad_node, move_pages.pinned_stays]
+ *     9: [move_pages.duplicate_addresses, move_pages.query]
+ *     10: [move_pages.soft_dirty_stays, move_pages.mlocked_and_read_only]
+ *     15: [move_pages.pinned_stays]
+ *   promises:
+ *     addresses-kept: [move_pages.mixed_destinations]
+ *     other-process: [move_pages.of_another_process]
+ *   covers:
+ *     - {cases: [move_pages.mixed_destinations, move_pages.rotate,
+ *                move_pages.duplicate_addresses, move_pages.mapped_twice,
+ *                move_pages.of_another_process, move_pages.soft_dirty_stays,
+ *                move_pages.many],
+ *        interface: move_pages-set, backing: anon-private, condition: quiet}
+ *     - {cases: move_pages.status_of_each_page, interface: move_pages-set,
+ *        backing: zero-page, condition: quiet}
+ *     - {cases: move_pages.query, interface: move_pages-query,
+ *        backing: [anon-private, zero-page], condition: quiet}
+ *     - {cases: move_pages.pinned_stays, interface: move_pages-set,
+ *        backing: vmspliced, condition: quiet}
+ *     - {cases: move_pages.mlocked_and_read_only, interface: move_pages-set,
+ *        backing: mlocked, condition: quiet}
+ *     - {cases: move_pages.status_of_each_page, interface: move_pages-set,
+ *        backing: anon-private, condition: hole}
+ *     - {cases: move_pages.query, interface: move_pages-query,
+ *        backing: anon-private, condition: hole}
+ *     - {cases: move_pages.bad_node, interface: move_pages-set,
+ *        backing: anon-private, condition: bad-node}
+ *     - {cases: move_pages.bad_arguments, interface: move_pages-set,
+ *        backing: anon-private, condition: [no-capability, bad-address]}
  */
 #include "harness.h"
 

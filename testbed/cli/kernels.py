@@ -27,12 +27,14 @@ from testbed.terminal import LiveView
         "testbed run --plan ci/plans/quick.yaml --series my-series/",
         "testbed run --tree ~/linux --git origin/master..my-branch --each-patch",
         "testbed run --mode deterministic --seed 7 -k move_pages",
+        "testbed run --no-series -m quick",
         "testbed run --resume latest",
     )
 )
 @takes_kernels
 @click.option("--topology", "-t", "topologies", multiple=True, help="Only these topologies.")
 @click.option("--select", "-k", metavar="EXPR", help="Only tests that match, as pytest -k does.")
+@click.option("--marks", "-m", metavar="EXPR", help="Only tests with such marks, as quick.")
 @NoSeries
 @click.option("--each-patch", is_flag=True, help="Test the kernel after every patch.")
 @Kernel
@@ -57,6 +59,7 @@ def run(  # noqa: PLR0913 - one argument an option
     asked: Asked,
     topologies: tuple[str, ...],
     select: str | None,
+    marks: str | None,
     no_series: bool,
     each_patch: bool,
     kernel: Path | None,
@@ -72,8 +75,8 @@ def run(  # noqa: PLR0913 - one argument an option
     With --kernel nothing is built: that kernel alone is tested.
     """
     if resume is not None:
-        others = (topologies, select, no_series, each_patch, kernel, kconfig, mode, seed, vmcore)
-        if asked.is_anything or any(others):
+        others = (topologies, select, marks, no_series, each_patch, kernel, kconfig, mode, seed)
+        if asked.is_anything or any(others) or vmcore:
             raise UserError("--resume goes alone: the run's folder has all that was asked for")
         return _resume(RunDir.find(runs_dir.absolute(), resume))
     if no_series and (asked.series or asked.git):
@@ -89,6 +92,7 @@ def run(  # noqa: PLR0913 - one argument an option
         has_default_series=not (no_series or kernel),
         topologies=topologies,
         select=select,
+        marks=marks,
         vmcore=vmcore,
     )
     plan = choose_mode(request.plan, mode=mode, seed=seed)

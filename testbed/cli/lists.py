@@ -6,20 +6,49 @@ from testbed import doctor as examination
 from testbed.cli.asked import Asked, make_request, takes_kernels
 from testbed.cli.options import example
 from testbed.cli.screen import make_console, open_store
+from testbed.core.coverage_json import dump_coverage
+from testbed.errors import UserError
 from testbed.host import catalog
 from testbed.host.project import cache_dir
 from testbed.host.source import resolve_source
+from testbed.pipeline.coverage import measure_coverage
 from testbed.pipeline.kconfig_why import explain
 from testbed.pipeline.kernels import resolve_request
+from testbed.report.coverage import render_coverage
 from testbed.terminal import LiveView
 
 
-@click.command(name="list", epilog=example("testbed list topologies"))
+@click.command(
+    name="list", epilog=example("testbed list topologies", "testbed list tests --coverage --open")
+)
 @click.argument("what", type=click.Choice(["topologies", "kconfigs", "series", "tests", "plans"]))
-def list_(*, what: str) -> None:
-    """List what there is to choose from."""
+@click.option("--coverage", is_flag=True, help="Of tests: what they assert, and what is open.")
+@click.option("--open", "names_open", is_flag=True, help="Name what is open.")
+@click.option("--json", "is_json", is_flag=True, help="The coverage as JSON.")
+def list_(*, what: str, coverage: bool, names_open: bool, is_json: bool) -> int:
+    """List what there is to choose from.
+
+    With --coverage, 1 where a test asserts what guest-tests/coverage.yaml calls impossible.
+    """
+    if coverage and what != "tests":
+        raise UserError(f"--coverage is of tests: `testbed list tests --coverage`, not {what}")
+    if (names_open or is_json) and not coverage:
+        raise UserError("--open and --json go with --coverage")
+    if coverage:
+        return _tell_coverage(names_open=names_open, is_json=is_json)
     for name, about in catalog.describe(what):
         click.echo(f"{name:<28} {about}".rstrip())
+    return 0
+
+
+def _tell_coverage(*, names_open: bool, is_json: bool) -> int:
+    with LiveView(make_console(is_stderr=is_json)) as view:
+        report = measure_coverage(store=open_store(view), say=view.say)
+    if is_json:
+        click.echo(dump_coverage(report), nl=False)
+    else:
+        make_console().print(render_coverage(report, names_open=names_open))
+    return 1 if report.contradictions else 0
 
 
 @click.command(epilog=example("testbed doctor"))

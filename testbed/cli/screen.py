@@ -11,10 +11,12 @@ from testbed.terminal import LiveView
 WIDTH: Final = 100
 
 
-def make_console() -> Console:
+def make_console(*, is_stderr: bool = False) -> Console:
     """In a pipe there is no width to ask for: take the one that every table fits."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDTH)
+    console = Console(highlight=False, stderr=is_stderr)
+    if console.is_terminal:
+        return console
+    return Console(highlight=False, stderr=is_stderr, width=WIDTH)
 
 
 def open_store(view: LiveView) -> Store:

@@ -12,6 +12,7 @@ def explain_unhosted(needs: Needs, topology: Topology) -> str:
     tiers = len(topology.hmat.tiers) if topology.hmat else 1
     for needed, has, what in (
         (needs.nodes, len(topology.memory_nodes), "nodes with memory"),
+        (needs.memoryless, len(topology.memoryless_nodes), "nodes with a CPU and no memory"),
         (needs.empty_nodes, len(topology.empty_nodes), "nodes that only plugging brings to life"),
         (needs.dimm_slots, topology.dimm_slots, "DIMM slots"),
         (needs.virtio_mem, len(topology.virtio_mem), "virtio-mem devices"),

@@ -17,6 +17,7 @@ class _Standing(Enum):
 
     GOOD = "it ran and did right"
     BAD = "the kernel is at fault"
+    KNOWN = "the kernel is at fault, as is declared of it"
     ABSENT = "nothing is known: skipped, or not there"
     LOST = "nothing is known: the host failed"
 
@@ -25,6 +26,7 @@ _STANDINGS: Final[Mapping[Verdict | None, _Standing]] = {
     None: _Standing.ABSENT,
     Verdict.SKIPPED: _Standing.ABSENT,
     Verdict.PASSED: _Standing.GOOD,
+    Verdict.KNOWN: _Standing.KNOWN,
     Verdict.FAILED: _Standing.BAD,
     Verdict.CRASHED: _Standing.BAD,
     Verdict.TIMED_OUT: _Standing.BAD,
@@ -37,24 +39,35 @@ _STANDINGS: Final[Mapping[Verdict | None, _Standing]] = {
 _SEVERITY: Final[Mapping[Verdict, int]] = {
     Verdict.SKIPPED: 0,
     Verdict.PASSED: 1,
-    Verdict.LOST: 2,
-    Verdict.FAILED: 3,
-    Verdict.TIMED_OUT: 4,
-    Verdict.CRASHED: 4,
-    Verdict.BOOT_FAILED: 5,
-    Verdict.BUILD_FAILED: 6,
+    Verdict.KNOWN: 2,
+    Verdict.LOST: 3,
+    Verdict.FAILED: 4,
+    Verdict.TIMED_OUT: 5,
+    Verdict.CRASHED: 5,
+    Verdict.BOOT_FAILED: 6,
+    Verdict.BUILD_FAILED: 7,
 }
 
+# What is declared of a kernel excuses what its base does too, and no more: a test that passes on
+# the base and fails on the patched kernel has regressed, whatever is declared, and so has one that
+# fails in another way than it is known to.
 _KINDS: Final[Mapping[tuple[_Standing, _Standing], ChangeKind]] = {
     (_Standing.GOOD, _Standing.GOOD): ChangeKind.STILL_PASSING,
     (_Standing.GOOD, _Standing.BAD): ChangeKind.REGRESSED,
     (_Standing.GOOD, _Standing.ABSENT): ChangeKind.GONE,
+    (_Standing.GOOD, _Standing.KNOWN): ChangeKind.REGRESSED,
     (_Standing.BAD, _Standing.GOOD): ChangeKind.FIXED,
     (_Standing.BAD, _Standing.BAD): ChangeKind.STILL_FAILING,
     (_Standing.BAD, _Standing.ABSENT): ChangeKind.GONE,
+    (_Standing.BAD, _Standing.KNOWN): ChangeKind.STILL_FAILING,
+    (_Standing.KNOWN, _Standing.GOOD): ChangeKind.FIXED,
+    (_Standing.KNOWN, _Standing.BAD): ChangeKind.REGRESSED,
+    (_Standing.KNOWN, _Standing.ABSENT): ChangeKind.GONE,
+    (_Standing.KNOWN, _Standing.KNOWN): ChangeKind.KNOWN,
     (_Standing.ABSENT, _Standing.GOOD): ChangeKind.NEW,
     (_Standing.ABSENT, _Standing.BAD): ChangeKind.NEW_FAILING,
     (_Standing.ABSENT, _Standing.ABSENT): ChangeKind.STILL_SKIPPED,
+    (_Standing.ABSENT, _Standing.KNOWN): ChangeKind.KNOWN,
 }
 
 WORST_FIRST: Final[tuple[ChangeKind, ...]] = (
@@ -65,6 +78,7 @@ WORST_FIRST: Final[tuple[ChangeKind, ...]] = (
     ChangeKind.STILL_FAILING,
     ChangeKind.FIXED,
     ChangeKind.NEW,
+    ChangeKind.KNOWN,
     ChangeKind.STILL_SKIPPED,
     ChangeKind.STILL_PASSING,
 )
@@ -72,7 +86,10 @@ WORST_FIRST: Final[tuple[ChangeKind, ...]] = (
 
 
 def is_bad(verdict: Verdict | None) -> bool:
-    """Whether ``verdict`` puts the kernel at fault (LOST does not: that is the host's)."""
+    """Whether ``verdict`` puts the kernel at fault.
+
+    LOST does not, since that is the host's, nor KNOWN, since that is declared.
+    """
     return _STANDINGS[verdict] is _Standing.BAD
 
 

@@ -31,6 +31,7 @@ _SUCCESSES: Final = {
     ChangeKind.NEW: "new",
     ChangeKind.FIXED: "fixed",
     ChangeKind.STILL_FAILING: "still failing",
+    ChangeKind.KNOWN: "known",
     ChangeKind.STILL_SKIPPED: "skipped",
 }
 _SHOWN_CHARS: Final = 160
@@ -173,8 +174,9 @@ def _tell_unrun(cells: Sequence[CellRecord]) -> str:
 def _tell_success(cells: Sequence[CellRecord], comparison: Sequence[Change]) -> str:
     if not comparison:
         verdicts = Counter(_verdicts(cells))
-        skipped = f", {verdicts[Verdict.SKIPPED]} skipped" if verdicts[Verdict.SKIPPED] else ""
-        return f"{_count(verdicts[Verdict.PASSED], 'test')} passed{skipped}"
+        others = (Verdict.KNOWN, Verdict.SKIPPED)
+        rest = "".join(f", {verdicts[one]} {one}" for one in others if verdicts[one])
+        return f"{_count(verdicts[Verdict.PASSED], 'test')} passed{rest}"
     kinds = Counter(change.kind for change in comparison)
     told = (f"{kinds[kind]} {label}" for kind, label in _SUCCESSES.items() if kinds[kind])
     return f"nothing regressed: {', '.join(told)}"

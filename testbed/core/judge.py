@@ -193,9 +193,11 @@ class BootSpec:
         return Ruling(outcome=Outcome.GOOD, reason="booted")
 
 
+# Who bisects a test wants the kernel that broke it, declared or not: KNOWN is a failure here.
 _BY_TEST: Final[Mapping[Verdict, Outcome]] = {
     Verdict.PASSED: Outcome.GOOD,
     Verdict.SKIPPED: Outcome.SKIP,
+    Verdict.KNOWN: Outcome.BAD,
     Verdict.FAILED: Outcome.BAD,
     Verdict.CRASHED: Outcome.BAD,
     Verdict.TIMED_OUT: Outcome.BAD,
@@ -209,6 +211,7 @@ _BY_NUMBER: Final[Mapping[Verdict, Outcome]] = {
 _BY_CRASH: Final[Mapping[Verdict, Outcome | None]] = {
     Verdict.PASSED: Outcome.GOOD,
     Verdict.SKIPPED: None,
+    Verdict.KNOWN: Outcome.GOOD,
     Verdict.FAILED: Outcome.GOOD,
     Verdict.CRASHED: Outcome.SKIP,
     Verdict.TIMED_OUT: Outcome.SKIP,

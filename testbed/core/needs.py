@@ -1,18 +1,20 @@
 """What a guest test needs of a machine and of a kernel, as the test itself declares it.
 
 A C test says so in its top comment, in YAML from a line ``testbed:`` on; a Python test by the
-marker ``needs``. See CONTRIBUTING.md for the keys.
+marker ``needs``. See CONTRIBUTING.md for the keys. The same block has what the cases of a C test
+declare besides: see :mod:`testbed.core.declared`.
 """
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 from pydantic.functional_validators import AfterValidator
 
+from testbed.core.declared import Declared, DeclaredKeys, check_globs, declare_case
 from testbed.core.strict_yaml import StrictModel, describe_invalid, parse_yaml
 from testbed.core.text import shorten_middle
 from testbed.errors import PlanError
@@ -64,7 +66,8 @@ class Start(StrEnum):
 class Needs(StrictModel):
     """The needs of one test.
 
-    ``nodes`` have memory at boot, ``empty_nodes`` neither memory nor a CPU; ``dimm_slots`` are
+    ``nodes`` have memory at boot, ``memoryless`` a CPU and no memory, ``empty_nodes`` neither;
+    ``dimm_slots`` are
     empty; ``virtio_mem`` counts devices; ``swap_mib`` is the space on swap disks; ``tiers`` are
     memory tiers, those that an HMAT makes. ``kconfig`` are options without ``CONFIG_``;
     ``features`` are what a patch series provides; ``timeout_s`` is seconds a case. ``scope`` and
@@ -72,6 +75,7 @@ class Needs(StrictModel):
     """
 
     nodes: Nodes = 1
+    memoryless: EmptyNodes = 0
     empty_nodes: EmptyNodes = 0
     dimm_slots: DimmSlots = 0
     virtio_mem: VirtioMems = 0
@@ -88,6 +92,7 @@ class _CaseNeeds(StrictModel):
     """What one case needs besides: lists are added to the file's, numbers replace them."""
 
     nodes: Nodes | None = None
+    memoryless: EmptyNodes | None = None
     empty_nodes: EmptyNodes | None = None
     dimm_slots: DimmSlots | None = None
     virtio_mem: VirtioMems | None = None
@@ -100,7 +105,7 @@ class _CaseNeeds(StrictModel):
     start: Start | None = Field(default=None, strict=False)
 
 
-class _Block(Needs):
+class _Block(DeclaredKeys, Needs):
     cases: dict[CaseName, _CaseNeeds] = Field(default_factory=dict)
 
 
@@ -110,15 +115,23 @@ class _Document(StrictModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileNeeds:
-    """The needs of a C test file; ``own`` are those of the cases that say something themselves."""
+    """The needs of a C test file; ``own`` are those of the cases that say something themselves.
+
+    ``declared`` is what the file says of its cases besides.
+    """
 
     filename: str
     common: Needs
     own: tuple[tuple[str, Needs], ...] = ()
+    declared: DeclaredKeys = field(default_factory=DeclaredKeys)
 
     def for_case(self, name: str) -> Needs:
         """Return the needs of the case ``name``, written as for the harness's option ``-r``."""
         return dict(self.own).get(name, self.common)
+
+    def declare(self, name: str) -> Declared:
+        """Return what is declared of the case ``name``."""
+        return declare_case(self.declared, name)
 
     def check_cases(self, names: Iterable[str]) -> None:
         """Raise :class:`PlanError` where a case is spoken of that is not among ``names``."""
@@ -130,6 +143,7 @@ class FileNeeds:
                     f"{self.filename}: key 'testbed.cases': {name!r} is no case of this file; "
                     f"its cases: {shown or 'none'}"
                 )
+        check_globs(self.declared, known, filename=self.filename)
 
 
 def parse_needs(source: str, *, filename: str) -> FileNeeds:
@@ -142,7 +156,7 @@ def parse_needs(source: str, *, filename: str) -> FileNeeds:
     block = parse_yaml(text, _Document, filename=filename).testbed
     common = Needs(**{key: getattr(block, key) for key in Needs.model_fields})
     own = tuple((name, _merge(common, case)) for name, case in block.cases.items())
-    return FileNeeds(filename=filename, common=common, own=own)
+    return FileNeeds(filename=filename, common=common, own=own, declared=block)
 
 
 def parse_marker_needs(keywords: Mapping[str, object], *, filename: str) -> Needs:

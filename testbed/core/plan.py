@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,18 +15,22 @@ DEFAULT_SOURCE: Final = "debian:6.12"
 
 Mode = Literal["normal", "deterministic"]
 EachTest = Literal["everywhere", "once"]
+SourcePath = Annotated[str, Field(pattern=r"^\w[\w-]*(/\w[\w.-]*)*\.c$")]
 
 
 class Plan(StrictModel):
     """What to run.
 
     ``series`` are stacked in their order on the base; without any there is no comparison.
-    ``tests`` are paths under guest-tests/; ``select`` is a pytest ``-k`` expression.
+    ``tests`` are paths under guest-tests/; ``select`` is a pytest ``-k`` expression,
+    ``marks`` one of its ``-m``, such as ``quick``.
     ``parallel`` bounds the tests that run at once, of all cells; 0 for what the host has room for.
     ``each_test`` runs on every topology that can host it, or once, on the first that can.
     With ``vmcore`` the memory of a guest that crashes or hangs is kept.
     In ``mode: deterministic`` each case has a boot of its own, the same each time, bit for bit;
     ``seed`` then chooses how its threads are interleaved, 0 being undisturbed.
+    With ``compare: false`` the series are part of the one kernel that is tested.
+    ``gcov`` are sources of the kernel, such as ``mm/migrate.c``: which of their lines ran is told.
     """
 
     about: str = ""
@@ -36,16 +40,21 @@ class Plan(StrictModel):
     topologies: tuple[str, ...] = Field(min_length=1)
     tests: tuple[str, ...] = Field(min_length=1)
     select: str = ""
+    marks: str = ""
     each_test: EachTest = "everywhere"
     parallel: int = Field(default=0, ge=0, le=64)
     vmcore: bool = False
     mode: Mode = "normal"
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
+    compare: bool = True
+    gcov: tuple[SourcePath, ...] = ()
 
     @model_validator(mode="after")
     def _check_seed(self) -> Self:
         if self.seed and self.mode != "deterministic":
             raise ValueError("seed: only `mode: deterministic` has one")
+        if self.gcov and self.mode == "deterministic":
+            raise ValueError("gcov: `mode: deterministic` asks nothing of a guest")
         return self
 
 

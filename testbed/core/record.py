@@ -11,6 +11,7 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
+from testbed.core.gcov import FileReach
 from testbed.core.plan import Mode
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
 
@@ -33,6 +34,7 @@ class ChangeKind(StrEnum):
     STILL_FAILING = "still_failing"
     STILL_PASSING = "still_passing"
     STILL_SKIPPED = "still_skipped"
+    KNOWN = "known"
     NEW = "new"
     NEW_FAILING = "new_failing"
     GONE = "gone"
@@ -142,6 +144,7 @@ class RunRecord:
 
     ``seed`` is of ``mode`` "deterministic" alone. ``patches`` are those of all series; where each
     was tested, ``steps`` are the kernels after all but the last, and ``culprits`` what they told.
+    ``reach`` is how much of the sources ran that the plan asks about, in all tests together.
     """
 
     schema_version: int
@@ -161,6 +164,7 @@ class RunRecord:
     patches: tuple[PatchRecord, ...] = ()
     steps: tuple[StepRecord, ...] = ()
     culprits: tuple[Culprit, ...] = ()
+    reach: tuple[FileReach, ...] = ()
 
 
 _ADAPTER: Final = TypeAdapter(RunRecord)

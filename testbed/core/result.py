@@ -5,10 +5,14 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How a test ended. FAILED and below are the kernel's fault; LOST is the host's."""
+    """How a test ended. FAILED and below are the kernel's fault; LOST is the host's.
+
+    KNOWN is a failure that the test declares for the kernels of some versions.
+    """
 
     PASSED = "passed"
     SKIPPED = "skipped"
+    KNOWN = "known"
     FAILED = "failed"
     CRASHED = "crashed"
     TIMED_OUT = "timed_out"
@@ -76,7 +80,11 @@ class LogFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestResult:
-    """The end of one test; ``seconds`` is wall time on the host."""
+    """The end of one test; ``seconds`` is wall time on the host.
+
+    ``known`` says why the test is declared to fail on this kernel, if it is: it then ended as
+    KNOWN, or it passed, and the declaration may be out of date.
+    """
 
     __test__ = False  # pytest would take the class name for a test's
 
@@ -88,3 +96,4 @@ class TestResult:
     placements: tuple[Placement, ...] = ()
     crash: Crash | None = None
     logs: tuple[LogFile, ...] = ()
+    known: str = ""

@@ -245,6 +245,11 @@ class TopologyText(StrictModel):
         return tuple(i for i, node in enumerate(self.nodes) if node.memory_mib)
 
     @property
+    def memoryless_nodes(self) -> tuple[int, ...]:
+        """The nodes with a CPU and no memory at boot."""
+        return tuple(i for i, n in enumerate(self.nodes) if n.cpus and not n.memory_mib)
+
+    @property
     def empty_nodes(self) -> tuple[int, ...]:
         """The nodes with neither a CPU nor memory at boot: only DIMMs or virtio-mem bring them."""
         return tuple(i for i, node in enumerate(self.nodes) if node.is_empty)

@@ -6,7 +6,8 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from testbed.errors import InfraError
+from testbed.core.prebuilt import read_release
+from testbed.errors import InfraError, UserError
 from testbed.host import proc
 
 # The real-mode header: Documentation/arch/x86/boot.rst, 6.12; all numbers are little-endian.
@@ -34,6 +35,14 @@ def check_image(image: Path, vmlinux: Path) -> None:
             f"{image}: holds another kernel than the one that was linked, {vmlinux}: a cached "
             "object is of another build; `testbed clean --all` removes it"
         )
+
+
+def find_release(image: Path) -> str:
+    """Return the release that a kernel image says it is; empty where it is no bzImage."""
+    try:
+        return read_release(image.read_bytes(), name=str(image))
+    except (OSError, UserError):
+        return ""
 
 
 def read_payload(image: bytes) -> bytes | None:

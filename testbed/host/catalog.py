@@ -1,10 +1,12 @@
 """What there is to choose from: topologies, kconfig fragments, series, tests, plans."""
 
+import functools
 import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from testbed.core.coverage import Coverage, parse_coverage
 from testbed.core.kconfig import read_values
 from testbed.core.message_id import parse_message_id
 from testbed.core.modules import DEVICE_MODULES
@@ -15,12 +17,20 @@ from testbed.errors import UserError
 from testbed.host.project import data_dir
 from testbed.host.series_dir import is_series_folder, load_series
 
-_NO_SUITES: Final = frozenset({"lib", "tools", "topologies"})
+NO_SUITES: Final = frozenset({"lib", "tools", "topologies", "known-issues"})
+"""The folders of guest-tests whose C files are no tests."""
 
 
 def guest_tests_dir() -> Path:
     """Return the folder of the guest tests."""
     return data_dir() / "guest-tests"
+
+
+@functools.cache
+def load_coverage() -> Coverage:
+    """Return what there is for the guest tests to cover."""
+    path = guest_tests_dir() / "coverage.yaml"
+    return parse_coverage(read_text(path), filename=str(path))
 
 
 def list_catalog() -> Catalog:
@@ -123,7 +133,7 @@ def _list_tests() -> tuple[str, ...]:
         path.relative_to(root)
         for pattern in ("*.c", "test_*.py")
         for path in root.rglob(pattern)
-        if path.relative_to(root).parts[0] not in _NO_SUITES
+        if path.relative_to(root).parts[0] not in NO_SUITES
     ]
     suites = {parent for file in files for parent in file.parents if parent != Path()}
     return tuple(sorted(str(path) for path in {*files, *suites}))

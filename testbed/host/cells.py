@@ -56,11 +56,13 @@ class CellJob:
     features: tuple[str, ...]
     tests: tuple[str, ...]
     select: str
+    marks: str = ""
     mode: Mode = "normal"
     seed: int = 0
     vmcore: bool = False
     before: tuple[str, ...] = ()
     workers: int = 1
+    gcov: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
 
 
@@ -139,12 +141,14 @@ def build_pytest_argv(job: CellJob, *, wake: Path | None = None) -> tuple[str, .
         "--mode": job.mode,
         "--seed": job.seed,
         **({"--vmcore": "yes"} if job.vmcore else {}),
+        **({"--gcov": ",".join(job.gcov)} if job.gcov else {}),
         **({"--before": ",".join(job.before)} if job.before else {}),
         "--log-dir": job.folder,
         "--junitxml": job.folder / JUNIT_FILE,
         **({"--kernel-config": job.kernel_config} if job.kernel_config else {}),
         **({"--features": ",".join(job.features)} if job.features else {}),
         **({"-k": job.select} if job.select else {}),
+        **({"-m": job.marks} if job.marks else {}),
         **({"--events-wake": wake} if wake is not None else {}),
         **({"--finished": job.folder / FINISHED_FILE} if job.finished else {}),
         **(_distribute(job.workers) if job.workers > 1 else {}),

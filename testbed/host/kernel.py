@@ -9,6 +9,7 @@ from typing import Any, Final
 from testbed.core.build_log import BuildError
 from testbed.core.series import Series
 from testbed.host.bzimage import check_image
+from testbed.host.gcov import NOTES_DIR, keep_notes
 from testbed.host.vmlinux import keep_vmlinux
 
 _NAMES: Final = {
@@ -107,6 +108,7 @@ class Product:
     image: Path
     config: Path
     log: Path
+    source_dir: Path
     harness_dir: Path
     release: str
     build_seconds: float
@@ -142,6 +144,7 @@ def keep_kernel(product: Product, folder: Path) -> None:
     if vmlinux.is_file():
         check_image(product.image, vmlinux)
         keep_vmlinux(vmlinux, folder / _NAMES["vmlinux"], config=product.config)
+    keep_notes(product.config.parent, product.source_dir, folder / NOTES_DIR)
     harness = folder / _NAMES["harness_dir"]
     harness.mkdir()
     for header in product.harness_dir.glob("*.h"):

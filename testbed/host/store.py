@@ -310,11 +310,11 @@ def explain_disk_error(err: OSError, root: Path) -> InfraError | None:
     return None
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write ``path`` so that a reader finds the old text or the new, never part of one."""
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write ``path`` so that a reader finds the old content or the new, never part of one."""
     tmp = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        tmp.write_text(text, encoding="utf-8")
+        tmp.write_bytes(content.encode() if isinstance(content, str) else content)
         tmp.replace(path)
     except BaseException:
         tmp.unlink(missing_ok=True)

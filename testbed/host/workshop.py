@@ -211,6 +211,7 @@ class Workshop:
             image=kbuild.image,
             config=kbuild.config,
             log=log,
+            source_dir=self._worktree.src,
             harness_dir=self._worktree.src / _HARNESS,
             release=kbuild.read_release(),
             build_seconds=clock.seconds,

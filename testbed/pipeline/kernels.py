@@ -124,11 +124,15 @@ def build_kernels(
     With ``each_patch`` those between come too, one after each patch. A base that does not build
     ends it; after a patch that does not build the next ones are still tried, and the first that
     builds once more without it. The base gets the fragments that the series ask for too: the
-    patches are to be the only difference between them.
+    patches are to be the only difference between them. Of a plan that does not compare, the series
+    are part of the base.
     """
     if ground.image is not None:
         return (_take_image(plan, ground.image, ground.image_config, store, observer),)
     build = partial(_build_one, plan, ground=ground, store=store, observer=observer)
+    if not plan.compare:
+        features = list_features(stack, stack)
+        return (build(Wanted(role=Role.BASE, series=tuple(stack), features=features)),)
     built = [build(want_kernel(stack, 0))]
     total = len(name_patches(stack))
     if not total or isinstance(built[0].outcome, BuildFailure):

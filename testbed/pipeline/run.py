@@ -49,6 +49,7 @@ from testbed.pipeline.kernels import (
     resolve_request,
 )
 from testbed.pipeline.observer import Observer
+from testbed.pipeline.reach import check_notes, measure_run
 from testbed.pipeline.recording import (
     keep_build_log,
     make_cells,
@@ -229,6 +230,7 @@ def _carry_out(job: _Job) -> RunRecord:
         patches=patches,
         steps=steps,
         culprits=culprits,
+        reach=measure_run(plan, built, outcomes, run_dir=run_dir),
     )
     _write(record, outcomes, run_dir)
     return record
@@ -241,6 +243,7 @@ def _test(job: _Job, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple[CellOut
     if any(isinstance(one.outcome, BuildFailure) and one.role is not Role.STEP for one in built):
         return _NOT_BOOTED, ()
     base = kernels[0][1]
+    check_notes(plan, built)
     harness = choose_harness(store, base.harness_dir, say=observer.say)
     image = build_guest_image(store, harness, say=observer.say)
     if base.modules:
@@ -269,9 +272,11 @@ def _test(job: _Job, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple[CellOut
             features=one.features,
             tests=plan.tests,
             select=plan.select,
+            marks=plan.marks,
             mode=plan.mode,
             seed=plan.seed,
             vmcore=plan.vmcore,
+            gcov=plan.gcov,
             before=plan.topologies[:place] if plan.each_test == "once" else (),
             workers=plan.parallel // at_once or fits,
         )

@@ -82,6 +82,7 @@ class Trials:
             features=self.provided.get(kernel.key, ()),
             tests=(file,) if is_whole and "/" in file else self.plan.tests,
             select=case or self.plan.select,
+            marks="" if case else self.plan.marks,
             mode=self.plan.mode,
             seed=self.plan.seed,
         )

@@ -30,6 +30,7 @@ from testbed.core.topology import Topology
 from testbed.errors import InfraError
 from testbed.host.admission import Admission, open_admission
 from testbed.host.boot import BootFailure, boot, find_guest_fault
+from testbed.host.gcov import COUNTERS_DIR, Counters
 from testbed.host.guest_image import GuestImage
 from testbed.host.guest_result import GUEST_FAULTS
 from testbed.host.qemu import BootRequest
@@ -84,6 +85,7 @@ class CellConfig:
     mode: Mode = "normal"
     seed: int = 0
     keeps_vmcore: bool = False
+    gcov: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -239,6 +241,18 @@ class Cell:
         write_atomically(self._failure_file, _CRASH.dump_json(crash).decode())
         self.sink.emit(BootFailed(crash=crash))
         return CellBootFailedError(crash)
+
+    def add_counters(self, process: str) -> None:
+        """Add the guest's gcov counters to those of ``process``; a guest that is gone has none."""
+        if not self.config.gcov or self._vm is None:
+            return
+        counters = Counters(
+            folder=self.config.log_dir / COUNTERS_DIR / process, paths=self.config.gcov
+        )
+        try:
+            counters.add(self._vm.port)
+        except (InfraError, *GUEST_FAULTS) as err:
+            self.say(f"{self._log_name}: its gcov counters are missing: {err}")
 
     def take_vmcore(self) -> str:
         """Return the name of the guest's vmcore, empty without one; the guest is done with then."""

@@ -5,6 +5,7 @@ from typing import Final
 
 import pytest
 
+from testbed.core.declared import Known
 from testbed.core.result import Crash, Verdict
 from testbed.errors import InfraError
 from testbed.host.guest_result import GuestTimeoutError
@@ -12,10 +13,14 @@ from testbed.pytest_plugin.cell import CellBootFailedError, KernelCrashedError
 
 
 class CaseFailedError(AssertionError):
-    """A test ended other than passed; ``verdict`` says how."""
+    """A test ended other than passed; ``verdict`` says how.
 
-    def __init__(self, verdict: Verdict, message: str) -> None:
+    ``is_plain`` says that the test came to its end, and that what it checked did not hold.
+    """
+
+    def __init__(self, verdict: Verdict, message: str, *, is_plain: bool = False) -> None:
         self.verdict = verdict
+        self.is_plain = is_plain
         super().__init__(message)
 
 
@@ -49,3 +54,19 @@ def judge_exception(error: BaseException, *, shown: str) -> Ending:
         if isinstance(error, kind):
             return Ending(verdict=verdict, message=str(error))
     return Ending(verdict=Verdict.FAILED, message=shown)
+
+
+def excuse(ending: Ending, error: BaseException, known: Known | None) -> Ending:
+    """Return ``ending``, or KNOWN where ``known`` declares that what the test checks does not hold.
+
+    What nobody declares is not excused: a crash, a hang, a taint, a test that could not be run.
+    """
+    if known is None or ending.verdict is not Verdict.FAILED or not _is_plain(error):
+        return ending
+    return Ending(verdict=Verdict.KNOWN, message=f"known: {known}\n{ending.message}")
+
+
+def _is_plain(error: BaseException) -> bool:
+    if isinstance(error, CaseFailedError):
+        return error.is_plain
+    return isinstance(error, AssertionError | pytest.fail.Exception)

@@ -12,7 +12,7 @@ from testbed.errors import UserError
 from testbed.host import catalog
 from testbed.host.accel import read_qemu_version
 from testbed.host.event_file import EVENTS_FILE
-from testbed.host.guest_image import load_guest_image
+from testbed.host.guest_image import GuestImage, load_guest_image
 from testbed.host.project import cache_dir
 from testbed.host.store import Store
 from testbed.pytest_plugin.cell import Cell, CellConfig, EventSink
@@ -27,9 +27,11 @@ _OPTIONS: Final = (
     ("--seed", "of deterministic mode: another seed, other random numbers, other interleavings"),
     ("--before", "comma-separated topologies: a test that one of them can host runs there instead"),
     ("--vmcore", "yes: keep the memory of a guest that crashes or hangs"),
+    ("--gcov", "comma-separated sources of the kernel whose counters are collected"),
     ("--features", "comma-separated features that the kernel's series provides"),
     ("--log-dir", "where console logs, transcripts and events.jsonl go"),
     ("--events-wake", "a FIFO that gets a byte for every event in events.jsonl"),
+    ("--declared", "a file to be written with what each test declares, as JSON; nothing is run"),
     ("--finished", "a file with the ids of tests that are not to be run again, one a line"),
 )
 
@@ -59,6 +61,14 @@ def read_earlier(config: pytest.Config) -> tuple[Topology, ...]:
     return tuple(catalog.load_topology(name) for name in names)
 
 
+def read_image(config: pytest.Config) -> GuestImage:
+    """Return the guest image that was named; raises :class:`UserError`."""
+    folder = read_option(config, "--guest-image")
+    if not folder:
+        raise UserError("--guest-image must go with --declared")
+    return load_guest_image(Path(folder).absolute())
+
+
 def make_cell(config: pytest.Config) -> Cell:
     """Return the cell that the options describe; raises :class:`UserError`."""
     required = {
@@ -84,6 +94,7 @@ def make_cell(config: pytest.Config) -> Cell:
         mode=_read_mode(config),
         seed=int(read_option(config, "--seed") or 0),
         keeps_vmcore=read_option(config, "--vmcore") == "yes",
+        gcov=tuple(filter(None, (read_option(config, "--gcov") or "").split(","))),
         kconfig=catalog.read_enabled_options(Path(kconfig)) if kconfig else None,
     )
     sink = EventSink(path=log_dir / EVENTS_FILE, wake=Path(wake) if wake else None)

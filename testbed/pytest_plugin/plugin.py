@@ -20,24 +20,28 @@ from testbed.core.needs import Needs, Scope, parse_marker_needs
 from testbed.core.result import LogFile, TestResult, Verdict
 from testbed.core.text import clean, make_file_name
 from testbed.errors import PlanError, UserError
+from testbed.host.catalog import NO_SUITES
 from testbed.host.guest import Guest
 from testbed.host.hotplug import Hotplug
 from testbed.host.vm import Vm
 from testbed.pytest_plugin.alone import announce_boot_alone
 from testbed.pytest_plugin.cell import Cell
+from testbed.pytest_plugin.declaring import MARKERS, declare, find_known, write_declared
 from testbed.pytest_plugin.evidence import Evidence, Reporter
 from testbed.pytest_plugin.items import CTestCase, CTestFile
-from testbed.pytest_plugin.judge import CaseFailedError, Ending, judge_exception
+from testbed.pytest_plugin.judge import CaseFailedError, Ending, excuse, judge_exception
 from testbed.pytest_plugin.options import (
     add_options,
     make_cell,
     read_earlier,
     read_finished,
+    read_image,
     read_option,
 )
 from testbed.pytest_plugin.stash import (
     CELL_KEY,
     EVIDENCE_KEY,
+    IMAGE_KEY,
     NEEDS_KEY,
     SECONDS_KEY,
     make_wish,
@@ -56,15 +60,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set up the cell when a kernel was named."""
-    config.addinivalue_line(
-        "markers",
-        "needs(nodes=, empty_nodes=, dimm_slots=, virtio_mem=, swap_mib=, tiers=, kconfig=, "
-        "features=, timeout_s=, scope=, start=): what a guest test needs",
-    )
-    if read_option(config, "--kernel") is None:
-        return
+    for line in MARKERS:
+        config.addinivalue_line("markers", line)
     try:
-        config.stash[CELL_KEY] = make_cell(config)
+        if read_option(config, "--declared") is not None:
+            config.option.collectonly = True
+            config.stash[IMAGE_KEY] = read_image(config)
+        elif read_option(config, "--kernel") is not None:
+            config.stash[CELL_KEY] = make_cell(config)
+            config.stash[IMAGE_KEY] = config.stash[CELL_KEY].config.image
     except UserError as err:
         raise pytest.UsageError(str(err)) from err
 
@@ -77,10 +81,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect C tests: all ``.c`` files but those that are shared by tests."""
-    if CELL_KEY not in parent.config.stash or file_path.suffix != ".c":
+    """Collect C tests: all ``.c`` files but those of folders that hold none."""
+    if IMAGE_KEY not in parent.config.stash or file_path.suffix != ".c":
         return None
-    if {"lib", "tools"} & set(file_path.relative_to(parent.config.rootpath).parts):
+    if not NO_SUITES.isdisjoint(file_path.relative_to(parent.config.rootpath).parts):
         return None
     return CTestFile.from_parent(parent, path=file_path)
 
@@ -88,6 +92,11 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.hookimpl(trylast=True)  # after -k and -m, whose choice is not to be called lost
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Drop what this topology cannot host; say what will run."""
+    if IMAGE_KEY in config.stash:
+        for item in items:
+            declare(item)
+    if file := read_option(config, "--declared"):
+        write_declared(Path(file), items)
     cell = config.stash.get(CELL_KEY, None)
     if cell is None:
         return
@@ -130,8 +139,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 def _is_first_worker(config: pytest.Config) -> bool:
     """Whether this process speaks for the cell: of pytest-xdist's workers, the first does."""
+    return _name_worker(config) == "gw0"
+
+
+def _name_worker(config: pytest.Config) -> str:
+    """Return the name of pytest-xdist's worker; without any, that of the first."""
     worker: dict[str, str] = getattr(config, "workerinput", {"workerid": "gw0"})
-    return worker["workerid"] == "gw0"
+    return worker["workerid"]
 
 
 def _read_markers(item: pytest.Item) -> Needs:
@@ -154,12 +168,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     cell.sink.emit(Started(id=item.nodeid))
     mark = cell.running_vm.console.mark() if cell.running_vm else 0
     outcome = yield
-    ending = item.stash.get(_ENDING_KEY, Ending(verdict=Verdict.PASSED))
+    ending = _get_ending(item)
     is_harmless = ending.verdict in _HARMLESS
     if not is_harmless:
         _keep_console(cell, item, mark)
         if ending.verdict in _WORTH_A_VMCORE and (vmcore := cell.take_vmcore()):
             item.stash[EVIDENCE_KEY].logs.append(LogFile(kind="vmcore", path=vmcore))
+    cell.add_counters(_name_worker(item.config))
     cell.sink.emit(Finished(result=_make_result(item, ending)))
     if not is_harmless or cell.is_expired or item.stash[NEEDS_KEY].scope is Scope.TEST:
         cell.discard_vm()
@@ -177,7 +192,24 @@ def _make_result(item: pytest.Item, ending: Ending) -> TestResult:
         placements=tuple(evidence.placements),
         crash=ending.crash,
         logs=tuple(evidence.logs),
+        known=_tell_known(item, ending),
     )
+
+
+def _get_ending(item: pytest.Item) -> Ending:
+    """Return how a test has ended that is over; one that passed may have been expected to fail."""
+    ending: Ending | None = item.stash.get(_ENDING_KEY, None)
+    if ending is not None:
+        return ending
+    known = find_known(item)
+    message = f"passed, though it was expected to fail: {known}" if known else ""
+    return Ending(verdict=Verdict.PASSED, message=message)
+
+
+def _tell_known(item: pytest.Item, ending: Ending) -> str:
+    """Return what is declared of a test, where its end has to do with it."""
+    known = find_known(item) if ending.verdict in {Verdict.KNOWN, Verdict.PASSED} else None
+    return str(known) if known else ""
 
 
 def _get_seconds(item: pytest.Item) -> float:
@@ -260,7 +292,7 @@ def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
     if cell is None:
         return (yield)
     # A C case has nothing to clean up, and of a guest that a test failed in no more is asked.
-    hears_out = not isinstance(item, CTestCase) and _ENDING_KEY not in item.stash
+    hears_out = not isinstance(item, CTestCase) and _is_open(item)
     with watch(
         cell,
         name=item.nodeid,
@@ -284,16 +316,28 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call":
         item.stash[SECONDS_KEY] = call.duration
-    if call.excinfo is not None and _ENDING_KEY not in item.stash:
-        item.stash[_ENDING_KEY] = judge_exception(call.excinfo.value, shown=report.longreprtext)
+    if call.excinfo is not None and _is_open(item):
+        ending = judge_exception(call.excinfo.value, shown=report.longreprtext)
+        if call.when == "call":
+            ending = excuse(ending, call.excinfo.value, find_known(item))
+        item.stash[_ENDING_KEY] = ending
+        if ending.verdict is Verdict.KNOWN:  # pytest's own word for it: XFAIL
+            report.outcome = "skipped"
+            report.wasxfail = ending.message.partition("\n")[0]
     if call.when == "teardown":
         report.user_properties += _list_properties(item)
     return report
 
 
+def _is_open(item: pytest.Item) -> bool:
+    """Whether a worse end may still come: none has been noted, or one that is excused."""
+    ending: Ending | None = item.stash.get(_ENDING_KEY, None)
+    return ending is None or ending.verdict is Verdict.KNOWN
+
+
 def _list_properties(item: pytest.Item) -> Iterator[tuple[str, object]]:
     """Yield what JUnit is to know of a test that has ended."""
-    ending = item.stash.get(_ENDING_KEY, Ending(verdict=Verdict.PASSED))
+    ending = _get_ending(item)
     yield "verdict", str(ending.verdict)
     if ending.crash is not None:
         yield "crash", ending.crash.title

@@ -4,13 +4,17 @@ from typing import Final
 
 import pytest
 
+from testbed.core.declared import Declared
 from testbed.core.needs import Needs, Scope
 from testbed.core.text import make_file_name
+from testbed.host.guest_image import GuestImage
 from testbed.pytest_plugin.cell import Cell, Wish
 from testbed.pytest_plugin.evidence import Evidence
 
 CELL_KEY: Final = pytest.StashKey[Cell]()
+IMAGE_KEY: Final = pytest.StashKey[GuestImage]()
 NEEDS_KEY: Final = pytest.StashKey[Needs]()
+DECLARED_KEY: Final = pytest.StashKey[Declared]()
 EVIDENCE_KEY: Final = pytest.StashKey[Evidence]()
 SECONDS_KEY: Final = pytest.StashKey[float]()
 

@@ -101,6 +101,7 @@ def render_report(record: RunRecord, *, read_log: Callable[[str], str]) -> str:
             metrics=metrics[:_METRICS],
             metrics_left=max(0, len(metrics) - _METRICS),
             kernels=view.list_kernels(record),
+            known=view.list_known(record),
             steps=list_steps(record),
             read_logs=logs.read,
             kind_meanings=words.KIND_MEANINGS,

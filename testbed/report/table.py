@@ -5,7 +5,7 @@ guest cannot send escape sequences to the user's terminal.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from testbed.core.gcov import FileReach, format_share
 from testbed.core.record import ChangeKind, RunRecord
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
 from testbed.core.text import shorten_middle
@@ -36,6 +37,7 @@ from testbed.report.view import (
     count_kinds,
     find_outages,
     list_findings,
+    list_known,
     shared_folder,
     wrong_placements,
 )
@@ -55,6 +57,7 @@ _FRAMES: Final = 5
 _PLACEMENTS: Final = 6
 _LINE_CHARS: Final = 300
 _TEXT_CHARS: Final = 2000
+_MAX_KNOWN: Final = 12
 _MAX_FINDINGS: Final = 8  # more would push the table off the screen; the page has them all
 
 
@@ -76,17 +79,21 @@ class _Shortened:
 def render_summary(record: RunRecord) -> RenderableType:
     """Return the table of what changed, the details of what regressed, and the line of counts.
 
-    Tests that pass or are skipped on both kernels are counted in one line. Without a comparison
-    the table holds the tests that failed.
+    Tests that pass or are skipped on both kernels are counted in one line, and so are those that
+    fail as is known of them, with what is known. Without a comparison the table holds the tests
+    that failed.
     """
     outages, findings = find_outages(record), list_findings(record)
     parts: list[RenderableType] = []
     if outages or findings:
         parts.append(_render_table(record, outages, findings))
-    parts += [Padding(_text(line, "dim"), (0, 0, 0, 1)) for line in _quiet_lines(record)]
+    quiet = [*_quiet_lines(record), *_known_lines(record)]
+    parts += [Padding(_text(line, "dim"), (0, 0, 0, 1)) for line in quiet]
     parts += _render_blocks(outages, findings)
     if record.steps:
         parts.append(Padding(_render_steps(record), (1, 0, 0, 0)))
+    if record.reach:
+        parts.append(Padding(_render_reach(record.reach), (1, 0, 0, 0)))
     return Group(*parts, Text(""), _render_last_line(record))
 
 
@@ -142,17 +149,46 @@ def _render_steps(record: RunRecord) -> Table:
     return table
 
 
+def _render_reach(reach: Sequence[FileReach]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=True, show_edge=False, padding=(0, 1))
+    table.add_column("what ran of", overflow="ellipsis")
+    for head in ("lines", "branches", "lines without a reason"):
+        table.add_column(head, justify="right")
+    for file in reach:
+        table.add_row(
+            _Shortened(_line(file.path)),
+            _text(format_share(*file.lines)),
+            _text(format_share(*file.branches)),
+            _text(str(file.unexplained)),
+        )
+    return table
+
+
 def _quiet_lines(record: RunRecord) -> Iterator[str]:
     if record.comparison:
         kinds = count_kinds(record)
-        for kind in (ChangeKind.STILL_PASSING, ChangeKind.STILL_SKIPPED):
+        for kind in (ChangeKind.STILL_PASSING, ChangeKind.STILL_SKIPPED, ChangeKind.KNOWN):
             if kinds[kind]:
                 yield f"{count(kinds[kind], 'test')} {label_kind(kind)}"
         return
     verdicts = Counter(test.verdict for cell in record.cells for test in cell.tests)
-    for verdict in (Verdict.PASSED, Verdict.SKIPPED):
+    for verdict in (Verdict.PASSED, Verdict.SKIPPED, Verdict.KNOWN):
         if verdicts[verdict]:
             yield f"{count(verdicts[verdict], 'test')} {label_verdict(verdict)}"
+
+
+def _known_lines(record: RunRecord) -> Iterator[str]:
+    """Yield the issues that are declared of the kernel: those that are there, and those gone."""
+    issues = list_known(record)
+    there = [issue for issue in issues if issue.topologies]
+    gone = [issue for issue in issues if not issue.topologies]
+    for found, what in ((there, "known to fail"), (gone, "passed, though known to fail")):
+        if found:
+            yield f"{count(len(found), 'test')} {what}:"
+        for issue in found[:_MAX_KNOWN]:
+            yield f"  {_line(issue.test)}: {_line(issue.why)}"
+        if len(found) > _MAX_KNOWN:
+            yield f"  … and {len(found) - _MAX_KNOWN} more"
 
 
 def _render_blocks(

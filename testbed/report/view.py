@@ -14,7 +14,9 @@ from testbed.core.result import Metric, Placement, TestResult, Verdict
 from testbed.report.text import join_line
 from testbed.report.words import label_kind, label_verdict, tone_of
 
-QUIET_KINDS: Final = frozenset({ChangeKind.STILL_PASSING, ChangeKind.STILL_SKIPPED})
+QUIET_KINDS: Final = frozenset(
+    {ChangeKind.STILL_PASSING, ChangeKind.STILL_SKIPPED, ChangeKind.KNOWN}
+)
 """The changes that are counted, not listed."""
 
 _DOWN: Final = frozenset({Verdict.BOOT_FAILED, Verdict.BUILD_FAILED})
@@ -121,6 +123,19 @@ class FileRows:
 
     file: str
     rows: tuple[MatrixRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownIssue:
+    """A test that is declared to fail on a kernel of the run, and why.
+
+    It fails as declared on ``topologies``; where there are none, it passed wherever it ran, and the
+    issue may be gone.
+    """
+
+    test: str
+    why: str
+    topologies: tuple[str, ...]
 
 
 def split_id(test_id: str) -> tuple[str, str]:
@@ -242,6 +257,22 @@ def list_metrics(record: RunRecord) -> tuple[MetricRow, ...]:
                 for before, after in pairs
             ]
     return tuple(sorted(rows, key=_by_movement))
+
+
+def list_known(record: RunRecord) -> tuple[KnownIssue, ...]:
+    """Return the tests that are declared to fail, those first that do."""
+    seen: defaultdict[tuple[str, str], dict[str, bool]] = defaultdict(dict)
+    for cell in list_columns(record):
+        for test in cell.tests:
+            if test.known:
+                topologies = seen[test.id, test.known]
+                does_fail = test.verdict is not Verdict.PASSED
+                topologies[cell.topology] = does_fail or topologies.get(cell.topology, False)
+    issues = [
+        KnownIssue(test=test, why=why, topologies=tuple(t for t, failed in on.items() if failed))
+        for (test, why), on in seen.items()
+    ]
+    return tuple(sorted(issues, key=lambda issue: not issue.topologies))
 
 
 def wrong_placements(result: TestResult | None) -> tuple[Placement, ...]:

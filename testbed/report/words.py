@@ -14,6 +14,7 @@ KIND_MEANINGS: Final[Mapping[ChangeKind, str]] = {
     ChangeKind.STILL_FAILING: "failed on the base already, and fails in no worse way",
     ChangeKind.FIXED: "failed on the base, passes on the patched kernel",
     ChangeKind.NEW: "did not run on the base, passes on the patched kernel",
+    ChangeKind.KNOWN: "fails as is declared of this kernel, and did no better on the base",
     ChangeKind.STILL_SKIPPED: "ran on neither",
     ChangeKind.STILL_PASSING: "passes on both",
 }
@@ -21,6 +22,7 @@ KIND_MEANINGS: Final[Mapping[ChangeKind, str]] = {
 VERDICT_MEANINGS: Final[Mapping[Verdict, str]] = {
     Verdict.PASSED: "every assertion held",
     Verdict.SKIPPED: "the test said that it cannot run here",
+    Verdict.KNOWN: "an assertion did not hold, for a reason that is declared for this kernel",
     Verdict.FAILED: "an assertion did not hold",
     Verdict.CRASHED: "the kernel printed a splat: an oops, a panic, a warning, a lockup",
     Verdict.TIMED_OUT: "the test did not end in its time",
@@ -46,7 +48,9 @@ _TONES: Final[Mapping[ChangeKind | Verdict | None, str]] = {
     ChangeKind.STILL_FAILING: "warn",
     ChangeKind.FIXED: "good",
     ChangeKind.NEW: "info",
+    ChangeKind.KNOWN: "warn",
     Verdict.PASSED: "good",
+    Verdict.KNOWN: "warn",
     Verdict.FAILED: "bad",
     Verdict.CRASHED: "bad",
     Verdict.TIMED_OUT: "bad",

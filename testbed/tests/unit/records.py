@@ -6,6 +6,7 @@ from typing import Final
 
 from testbed.core.compare import compare_cells
 from testbed.core.exit_code import decide_exit
+from testbed.core.gcov import FileReach, FunctionReach, UnreachedLine
 from testbed.core.record import (
     SCHEMA_VERSION,
     CellRecord,
@@ -120,6 +121,7 @@ def make_test(
     crash: Crash | None = None,
     metrics: Iterable[Metric] = (),
     placements: Iterable[Placement] = (),
+    known: str = "",
 ) -> TestResult:
     """Return a result with logs as the plugin lays them out."""
     slug = "".join(c if c.isalnum() or c in "._-" else "-" for c in test_id)
@@ -135,6 +137,7 @@ def make_test(
             LogFile(kind="ktap", path=f"logs/{slug}.ktap"),
             LogFile(kind="console", path=f"logs/{slug}.console"),
         ),
+        known=known,
     )
 
 
@@ -219,6 +222,17 @@ def wrong_node_run() -> RunRecord:
     )
 
 
+def known_run() -> RunRecord:
+    """Return a run of a kernel that fails as declared, and passes what it is declared to fail."""
+    why, gone = "the status of the zero page is another (5d4af6195c87)", "long mended (6.2)"
+    tests = [
+        make_test(TEST_IDS[0]),
+        make_test(TEST_IDS[7], Verdict.KNOWN, message=f"known: {why}\n0 == 1", known=why),
+        make_test(TEST_IDS[9], known=gone, message=f"expected to fail: {gone}"),
+    ]
+    return make_run([make_cell(tests, role=role, topology=t) for t in TOPOLOGIES for role in SIDES])
+
+
 def clean_run() -> RunRecord:
     """Return a run in which every test passes on both kernels."""
     tests = [make_test(test_id) for test_id in TEST_IDS]
@@ -231,6 +245,29 @@ def single_kernel_run() -> RunRecord:
     tests = [make_test(test_id) for test_id in TEST_IDS[1:]]
     wrong = make_test(TEST_IDS[0], Verdict.FAILED, message=message, placements=[make_placement(0)])
     return make_run([make_cell([wrong, *tests])])
+
+
+def reached_run() -> RunRecord:
+    """Return a run that tells which lines of a source ran; one line did not, for no reason."""
+    lines = (
+        UnreachedLine(number=61, text="goto <out>;", why="Memory never runs out here."),
+        UnreachedLine(number=64, text="BUG();"),
+    )
+    functions = (
+        FunctionReach(
+            name="isolate", first_line=40, lines=9, lines_reached=9, branches=0, branches_reached=0
+        ),
+        FunctionReach(
+            name="move_to_new_folio",
+            first_line=60,
+            lines=11,
+            lines_reached=9,
+            branches=4,
+            branches_reached=3,
+            unreached=lines,
+        ),
+    )
+    return replace(clean_run(), reach=(FileReach(path="mm/migrate.c", functions=functions),))
 
 
 def boot_failure_run() -> RunRecord:

@@ -6,6 +6,8 @@ from testbed.core.applicability import explain_hosted, explain_unhosted
 from testbed.core.needs import Needs
 from testbed.host import catalog
 
+NO_BARE = "needs 1 nodes with a CPU and no memory, two-nodes has 0"
+
 
 @pytest.mark.parametrize(
     ("needs", "topology", "told"),
@@ -14,6 +16,12 @@ from testbed.host import catalog
         (Needs(nodes=3), "two-nodes", "needs 3 nodes with memory, two-nodes has 2"),
         (Needs(nodes=3, dimm_slots=4), "three-nodes-hotplug", ""),
         (Needs(dimm_slots=5), "two-nodes", "needs 5 DIMM slots, two-nodes has 4"),
+        (Needs(memoryless=1), "memory-less", ""),
+        (
+            Needs(memoryless=1),
+            "two-nodes",
+            NO_BARE,
+        ),
         (Needs(virtio_mem=2), "virtio-mem", ""),
         (Needs(virtio_mem=1), "two-nodes", "needs 1 virtio-mem devices, two-nodes has 0"),
         (Needs(swap_mib=256), "swap", ""),

@@ -4,6 +4,7 @@ import os
 import selectors
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -236,6 +237,14 @@ def test_ctrl_c_ends_pytest_and_leaves_what_it_had_told(run_script: Runner, tmp_
 def test_one_worker_needs_no_xdist_and_nothing_is_left_out(tmp_path: Path) -> None:
     argv = build_pytest_argv(make_job(tmp_path))
     assert {"--tx", "--dist", "--finished", "--events-wake"}.isdisjoint(argv)
+
+
+def test_what_is_selected_is_said_as_pytest_takes_it(tmp_path: Path) -> None:
+    job = make_job(tmp_path)
+    assert {"-k", "-m"}.isdisjoint(build_pytest_argv(job)[3:])
+    argv = build_pytest_argv(replace(job, select="mbind or text", marks="quick and not slow"))
+    assert argv[argv.index("-k") + 1] == "mbind or text"
+    assert argv[argv.index("-m", 3) + 1] == "quick and not slow"
 
 
 def test_workers_share_the_tests_and_die_with_pytest(tmp_path: Path) -> None:

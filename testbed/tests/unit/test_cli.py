@@ -64,7 +64,14 @@ def test_an_unknown_series_or_topology_on_the_command_line_is_exit_2(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "others", [["-k", "mbind"], ["--no-series"], ["-t", "two-nodes"], ["--source", "debian:6.1"]]
+    "others",
+    [
+        ["-k", "mbind"],
+        ["-m", "quick"],
+        ["--no-series"],
+        ["-t", "two-nodes"],
+        ["--source", "debian:6.1"],
+    ],
 )
 def test_resume_goes_alone(others: list[str], tmp_path: Path) -> None:
     done = call("run", "--resume", "latest", *others, folder=tmp_path)
@@ -138,3 +145,17 @@ def test_an_error_brings_no_escape_sequence_to_the_terminal(tmp_path: Path) -> N
         assert process.wait(30) == 2
     assert b"b.patch is listed twice" in said
     assert b"\x1b[31m" not in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("series", "--coverage"), "testbed: --coverage is of tests: `testbed list tests --cov"),
+        (("tests", "--open"), "testbed: --open and --json go with --coverage"),
+        (("tests", "--json"), "testbed: --open and --json go with --coverage"),
+    ],
+)
+def test_coverage_is_of_tests(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
+    done = call("list", *words, folder=tmp_path)
+    assert (done.returncode, done.output.count("\n")) == (2, 1)
+    assert done.output.startswith(said)

@@ -9,11 +9,12 @@ from testbed.tests.unit.records import MEMORYLESS, TWO_NODES, make_cell, make_te
 
 # The whole matrix, written out: a row a verdict on the base, a column a verdict on the patched.
 # P still passing, R regressed, F fixed, f still failing, N new, n new and failing, G gone,
-# s still skipped, L lost, - no such pair.
+# s still skipped, k known, L lost, - no such pair.
 COLUMNS: tuple[Verdict | None, ...] = (
     None,
     Verdict.SKIPPED,
     Verdict.PASSED,
+    Verdict.KNOWN,
     Verdict.FAILED,
     Verdict.TIMED_OUT,
     Verdict.CRASHED,
@@ -22,15 +23,16 @@ COLUMNS: tuple[Verdict | None, ...] = (
     Verdict.LOST,
 )
 MATRIX = """
-    - s N n n n n n L
-    s s N n n n n n L
-    G G P R R R R R L
-    G G F f R R R R L
-    G G F f f f R R L
-    G G F f f f R R L
-    G G F f f f f R L
-    G G F f f f f f L
-    L L L L L L L L L
+    - s N k n n n n n L
+    s s N k n n n n n L
+    G G P R R R R R R L
+    G G F k R R R R R L
+    G G F f f R R R R L
+    G G F f f f f R R L
+    G G F f f f f R R L
+    G G F f f f f f R L
+    G G F f f f f f f L
+    L L L L L L L L L L
 """
 LETTERS = {
     "P": ChangeKind.STILL_PASSING,
@@ -41,6 +43,7 @@ LETTERS = {
     "n": ChangeKind.NEW_FAILING,
     "G": ChangeKind.GONE,
     "s": ChangeKind.STILL_SKIPPED,
+    "k": ChangeKind.KNOWN,
     "L": ChangeKind.LOST,
 }
 EXPECTED = {
@@ -72,6 +75,7 @@ def test_the_same_verdict_is_never_a_regression(verdict: Verdict) -> None:
         ChangeKind.STILL_PASSING,
         ChangeKind.STILL_FAILING,
         ChangeKind.STILL_SKIPPED,
+        ChangeKind.KNOWN,
         ChangeKind.LOST,
     }
 
@@ -83,7 +87,7 @@ def test_a_regression_and_a_fix_do_not_look_alike(before: Verdict, after: Verdic
 
 
 def test_what_is_bad_is_the_kernels_fault() -> None:
-    good = {Verdict.PASSED, Verdict.SKIPPED, Verdict.LOST}
+    good = {Verdict.PASSED, Verdict.SKIPPED, Verdict.KNOWN, Verdict.LOST}
     assert {v for v in Verdict if is_bad(v)} == set(Verdict) - good
     assert not is_bad(None)
 

@@ -109,9 +109,32 @@ def test_no_cell_at_all_is_no_success() -> None:
     assert decide_exit([], ())[0] == 69
 
 
-@pytest.mark.parametrize("verdict", sorted(set(Verdict) - {Verdict.PASSED, Verdict.SKIPPED}))
+@pytest.mark.parametrize(
+    "verdict", sorted(set(Verdict) - {Verdict.PASSED, Verdict.SKIPPED, Verdict.KNOWN})
+)
 def test_no_bad_verdict_of_a_kernel_alone_is_a_success(verdict: Verdict) -> None:
     assert decide_single("passed", verdict)[0] != 0
+
+
+def test_a_known_failure_fails_no_run_and_is_told() -> None:
+    assert decide_single("passed", "known", "skipped") == (0, "1 test passed, 1 known, 1 skipped")
+    assert decide_single("known") == (0, "0 tests passed, 1 known")
+    base, patched = (
+        make_cell([make_test("a", Verdict.KNOWN), make_test("b")], role=role)
+        for role in (Role.BASE, Role.PATCHED)
+    )
+    changes = compare_cells([base], [patched])
+    assert decide_exit([base, patched], changes) == (
+        0,
+        "nothing regressed: 1 still passing, 1 known",
+    )
+
+
+def test_a_declared_failure_that_the_base_does_not_have_is_a_regression() -> None:
+    base = make_cell([make_test("a")])
+    patched = make_cell([make_test("a", Verdict.KNOWN)], role=Role.PATCHED)
+    code, reason = decide_exit([base, patched], compare_cells([base], [patched]))
+    assert (code, reason) == (1, "1 test regressed")
 
 
 def test_a_boot_failure_that_the_base_does_not_have_is_named_a_regression() -> None:

@@ -43,6 +43,7 @@ PASSED, FAILED, LOST = result(), result(Verdict.FAILED, message="page 3"), resul
     ("verdict", "by_test", "by_number", "by_boot"),
     [
         (Verdict.SKIPPED, Outcome.SKIP, Outcome.SKIP, Outcome.GOOD),
+        (Verdict.KNOWN, Outcome.BAD, Outcome.SKIP, Outcome.GOOD),
         (Verdict.FAILED, Outcome.BAD, Outcome.SKIP, Outcome.GOOD),
         (Verdict.CRASHED, Outcome.BAD, Outcome.SKIP, Outcome.GOOD),
         (Verdict.TIMED_OUT, Outcome.BAD, Outcome.SKIP, Outcome.GOOD),

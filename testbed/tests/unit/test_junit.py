@@ -92,6 +92,7 @@ def test_every_cell_is_a_suite_and_the_totals_are_of_all() -> None:
     ("verdict", "kind"),
     [
         (Verdict.SKIPPED, Skipped),
+        (Verdict.KNOWN, Skipped),
         (Verdict.FAILED, Failure),
         (Verdict.CRASHED, Failure),
         (Verdict.TIMED_OUT, Failure),
@@ -150,10 +151,18 @@ def test_where_pytest_and_the_record_disagree_the_record_counts(verdict: Verdict
     cell = make_cell([test, *PYTEST_TESTS[1:]])
     suite = merge((cell, PYTEST_PART))[cell.name]
     case = cases_of(suite)["guest-tests.mempolicy.mbind.c", "global.move_private"]
-    is_good = verdict in {Verdict.PASSED, Verdict.SKIPPED}
+    is_good = verdict in {Verdict.PASSED, Verdict.SKIPPED, Verdict.KNOWN}
     assert (case.is_failure or case.is_error) is not is_good
-    assert case.is_skipped is (verdict is Verdict.SKIPPED)
+    assert case.is_skipped is (verdict in {Verdict.SKIPPED, Verdict.KNOWN})
     assert suite.tests == 3
+
+
+def test_what_pytest_wrote_of_a_known_failure_is_kept() -> None:
+    part = PYTEST_PART.replace("pytest.skip", "pytest.xfail").replace("no slots", "known: why (x)")
+    test = make_test(PYTEST_TESTS[2].id, Verdict.KNOWN, message="known: of the record")
+    suite = merge((make_cell([*PYTEST_TESTS[:2], test]), part))["base-numa2"]
+    case = cases_of(suite)["guest-tests.hotplug.test_dimm.TestRemove", "test_busy"]
+    assert [(r.message, r.type) for r in case.result] == [("known: why (x)", "pytest.xfail")]
 
 
 def test_an_ok_before_an_oops_is_no_pass() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from testbed.core.needs import FileNeeds, Needs, parse_marker_needs, parse_needs
 from testbed.errors import PlanError
+from testbed.host.catalog import NO_SUITES
 from testbed.host.project import data_dir
 
 FULL = """\
@@ -103,7 +104,7 @@ def test_file_without_a_block_is_told_what_to_write(source: str) -> None:
     [
         (
             ["testbed:", "  node: 2"],
-            ["testbed.node", "allowed here: nodes, empty_nodes, dimm_slots", "cases"],
+            ["testbed.node", "allowed here: nodes, memoryless, empty_nodes", "cases"],
         ),
         (["testbed:", "  nodes: two"], ["testbed.nodes", "'two'", "integer"]),
         (["testbed:", "  nodes: 2.5"], ["testbed.nodes", "2.5"]),
@@ -181,7 +182,7 @@ GUEST_TESTS = data_dir() / "guest-tests"
 PROGRAMS = sorted(
     path
     for path in GUEST_TESTS.rglob("*.c")
-    if path.relative_to(GUEST_TESTS).parts[0] not in {"lib", "tools"}
+    if path.relative_to(GUEST_TESTS).parts[0] not in NO_SUITES
 )
 
 

@@ -22,6 +22,7 @@ def test_what_is_left_out_has_a_default() -> None:
     assert plan.series == ()
     assert plan.mode == "normal"
     assert plan.seed == 0
+    assert (plan.select, plan.marks) == ("", "")
     check_names(plan, NAMES, filename="p.yaml")
 
 
@@ -35,6 +36,7 @@ def test_a_deterministic_plan_may_have_a_seed() -> None:
     [
         (GOOD + "topology: x\n", "p.yaml: unknown key 'topology'; allowed here: about, source"),
         (GOOD + "parallel: many\n", "p.yaml: key 'parallel': 'many' will not do"),
+        (GOOD + "marks: [quick]\n", "p.yaml: key 'marks': ('quick',) will not do"),
         (GOOD + "mode: fast\n", "p.yaml: key 'mode': 'fast' will not do"),
         (GOOD + "mode: deterministic\nseed: -1\n", "p.yaml: key 'seed': -1 will not do"),
         (GOOD + "seed: 7\n", "p.yaml: seed: only `mode: deterministic` has one"),

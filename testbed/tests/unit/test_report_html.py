@@ -14,10 +14,12 @@ from testbed.tests.unit.records import (
     build_failure_run,
     clean_run,
     hostile_run,
+    known_run,
     make_cell,
     make_placement,
     make_run,
     make_test,
+    reached_run,
     single_kernel_run,
     stepped_run,
     wrong_node_run,
@@ -32,6 +34,8 @@ RUNS = {
     "hostile": hostile_run(),
     "no cells": make_run([]),
     "patch by patch": stepped_run(),
+    "known": known_run(),
+    "what ran": reached_run(),
 }
 every_run = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 
@@ -367,3 +371,20 @@ def test_the_legend_explains_every_kind_and_verdict() -> None:
 
 def test_the_same_record_gives_the_same_page() -> None:
     assert render(wrong_node_run()) == render(wrong_node_run())
+
+
+def test_known_issues_have_a_section_of_their_own() -> None:
+    page = render(known_run())
+    section = page.partition('<section id="known">')[2].partition("</section>")[0]
+    assert "the status of the zero page is another (5d4af6195c87)" in section
+    assert "passed wherever it ran: the issue may be gone" in section
+    assert '<section id="known">' not in render(clean_run())
+
+
+def test_what_ran_is_told_by_function_with_the_lines_that_did_not() -> None:
+    page = Page(render(reached_run()))
+    for words in ("mm/migrate.c", "18 of 20", "90.0 %", "3 of 4", "move_to_new_folio()"):
+        assert words in page.text
+    assert "61 goto <out>; Memory never runs out here." in page.text
+    assert "64 BUG(); open" in page.text
+    assert "What ran of the kernel" not in Page(render(clean_run())).text

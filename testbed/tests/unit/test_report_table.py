@@ -19,18 +19,21 @@ from testbed.report.text import (
     join_line,
     tail_lines,
 )
-from testbed.report.view import list_metrics, shared_folder
+from testbed.report.view import list_known, list_metrics, shared_folder
 from testbed.tests.unit.records import (
     HOSTILE,
     TEST_IDS,
+    TOPOLOGIES,
     boot_failure_run,
     build_failure_run,
     clean_run,
     hostile_run,
+    known_run,
     make_cell,
     make_placement,
     make_run,
     make_test,
+    reached_run,
     single_kernel_run,
     stepped_run,
     wrong_node_run,
@@ -45,6 +48,8 @@ RUNS = {
     "hostile": hostile_run(),
     "no cells": make_run([]),
     "patch by patch": stepped_run(),
+    "known": known_run(),
+    "what ran": reached_run(),
 }
 every_run = pytest.mark.parametrize("run", RUNS.values(), ids=RUNS)
 
@@ -418,3 +423,44 @@ def test_each_patch_has_a_row_that_says_what_it_did() -> None:
     assert rows["4"][1].startswith("did not build: mm/migrate.c:2436:24: error")
     assert rows["5"][1].startswith("perhaps made to fail: global.move_shared_is_skipped")
     assert "exit 3: after patch 4 (mm/migrate: part 4) the kernel did not build" in join_line(shown)
+
+
+def test_known_failures_are_counted_and_told_with_what_is_known() -> None:
+    text = print_plain(render_summary(known_run()))
+    lines = [line.strip() for line in text.splitlines()]
+    at = lines.index("1 test known to fail:")
+    assert lines[at - 2 :] == [
+        "4 tests still passing",
+        "2 tests known",
+        "1 test known to fail:",
+        f"{TEST_IDS[7]}: the status of the zero page is another",
+        "(5d4af6195c87)",
+        "1 test passed, though known to fail:",
+        f"{TEST_IDS[9]}: long mended (6.2)",
+        "",
+        "Nothing regressed: 2 known, 4 still passing in 1 min 36 s; exit 0",
+    ]
+
+
+def test_a_kernel_alone_tells_its_known_failures() -> None:
+    issues = [make_test(str(n), Verdict.KNOWN, known=f"why {n}") for n in range(15)]
+    text = print_plain(render_summary(make_run([make_cell([make_test("a"), *issues])])))
+    assert "15 tests known to fail:" in text
+    assert "11: why 11" in text
+    assert "12: why 12" not in text
+    assert "… and 3 more" in text
+    assert "Passed: 1 passed, 15 known" in text
+
+
+def test_an_issue_is_there_where_any_topology_shows_it() -> None:
+    cells = [
+        make_cell([make_test("a", known="why")], topology=TOPOLOGIES[0]),
+        make_cell([make_test("a", Verdict.KNOWN, known="why")], topology=TOPOLOGIES[1]),
+    ]
+    (issue,) = list_known(make_run(cells))
+    assert issue.topologies == (TOPOLOGIES[1],)
+
+
+def test_what_ran_is_a_line_a_source() -> None:
+    said = print_plain(render_summary(reached_run()))
+    assert rows_of(said, "mm/migrate.c")[0][-3:] == ["18 of 20 (90.0 %)", "3 of 4 (75.0 %)", "1"]

@@ -10,6 +10,7 @@ from testbed.core.kconfig import Merged, find_unmet, format_options, merge_fragm
 from testbed.host import catalog
 from testbed.host.kconfig_files import find_kconfig_files
 from testbed.host.kconfig_load import Kconfig, choose_arch, configure, load_kconfig
+from testbed.host.project import data_dir
 from testbed.host.source import TARBALLS_DIR, resolve_source
 from testbed.host.store import Store
 
@@ -21,7 +22,7 @@ ADDITIVE = tuple(
 )
 REDUCING = tuple(name for name in catalog.list_catalog().kconfigs if name.startswith("no-"))
 NEEDS = {"fault-injection": ("hotplug",)}
-TESTED = ("numa", "hotplug", "swap", "thp", "hugetlb", "trace", "cgroup-v1")
+TESTED = catalog.load_plan(data_dir() / "ci/plans/quick.yaml").kconfig
 
 
 class Source:
@@ -78,8 +79,8 @@ def test_all_fragments_that_add_land_together(source: Source) -> None:
 
 @pytest.mark.parametrize("name", REDUCING)
 def test_what_a_fragment_takes_away_is_gone(source: Source, name: str) -> None:
-    before = read_values(source.configure("base", *TESTED).splitlines())
-    after = read_values(source.configure("base", *TESTED, name).splitlines())
+    before = read_values(source.configure(*TESTED).splitlines())
+    after = read_values(source.configure(*TESTED, name).splitlines())
 
     own = source.merge(name).options
     assert any(option.name in before for option in own)
@@ -97,7 +98,7 @@ def test_32bit_is_32bit_with_high_memory(source: Source) -> None:
     "names",
     [
         ("base", *ADDITIVE),
-        ("base", *TESTED, "no-migration", "no-swap"),
+        (*TESTED, "no-migration", "no-swap"),
     ],
     ids=["all that add", "some taken away"],
 )

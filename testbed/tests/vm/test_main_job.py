@@ -21,7 +21,10 @@ from testbed.host.project import data_dir
 
 TESTBED = [sys.executable, "-m", "testbed"]
 SERIES = Path(__file__).parent.parent / "series"
-FEW = "one_to_one or private.move or status_of_each_page"
+FEW = (
+    "(migrate_pages.c and one_to_one) or (mbind.c and private.move)"
+    " or (move_pages.c and status_of_each_page)"
+)
 
 
 def run_testbed(folder: Path, *arguments: str) -> tuple[proc.Completed, RunRecord]:
@@ -261,7 +264,7 @@ def test_two_runs_at_once_share_one_cache(tmp_path: Path, kernel: Kernel) -> Non
         folder.mkdir()
     runs = [
         subprocess.Popen(
-            [*TESTBED, "run", "-k", "one_to_one", "-t", "two-nodes"],
+            [*TESTBED, "run", "-k", "migrate_pages.c and one_to_one", "-t", "two-nodes"],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -13,14 +13,17 @@ from typing import Final
 import pytest
 
 from testbed.core.record import RunRecord, load_record
-from testbed.host import proc
+from testbed.host import catalog, proc
 from testbed.host.builder import Kernel
+from testbed.host.project import data_dir
 
 TESTBED: Final = [sys.executable, "-m", "testbed"]
+QUICK: Final = catalog.load_plan(data_dir() / "ci/plans/quick.yaml")
 SERIES: Final = str(Path(__file__).parent.parent / "series" / "bad-eight")
-PLAN: Final = """
+# On the kernel of the quick plan: that is there already.
+PLAN: Final = f"""
 about: A few tests of move_pages(2).
-kconfig: [base, numa, hotplug, swap, thp, hugetlb, trace]
+kconfig: [{", ".join(QUICK.kconfig)}]
 topologies: [two-nodes]
 tests: [migrate/move_pages.c]
 select: status_of_each_page or mixed_destinations

@@ -212,3 +212,77 @@ def test_a_kernel_that_does_not_boot_is_booted_once_for_all_workers(
     assert consoles == ["vm-boot.console.log"]
     said = (run.logs / "vm-boot.console.log").read_text(errors="replace")
     assert said.count("Linux version") == 1
+
+
+DECLARED = """
+import pytest
+
+known = pytest.mark.known(kernels=">=2.6", why="a trial", commit="of nobody")
+
+
+@known
+def test_a_fails(vm):
+    assert vm.run("echo 1").stdout == "2\\n"
+
+
+@known
+def test_b_crashes(vm):
+    vm.run("echo c > /proc/sysrq-trigger")
+
+
+@known
+def test_c_taints(vm):
+    vm.run("echo 64 > /proc/sys/kernel/tainted")
+    raise AssertionError("and fails")
+
+
+@known
+def test_d_passes(vm):
+    vm.run("true")
+
+
+@known
+@pytest.mark.needs(kconfig=["NO_SUCH_OPTION"])
+def test_e_needs_an_option(vm):
+    raise AssertionError("not to be run")
+
+
+@pytest.mark.known(kernels="<2.6", why="a trial", commit="of nobody")
+def test_f_fails_on_another_kernel(vm):
+    assert vm.run("echo 1").stdout == "2\\n"
+
+
+@known
+@pytest.mark.quick
+def test_g_fails_in_its_fixture(vm, request):
+    request.addfinalizer(lambda: vm.run("echo c > /proc/sysrq-trigger"))
+    raise AssertionError("first")
+"""
+
+
+def test_what_is_declared_is_known_and_excuses_nothing_else(
+    kernel: Kernel, image: GuestImage, accel: Accel, tmp_path: Path
+) -> None:
+    machine = Machine(kernel=kernel, image=image, accel=accel)
+    suite_run = run_suite(tmp_path, {"test_suite.py": DECLARED}, machine, options=("-n", "2"))
+    results = suite_run.results
+    assert {name: result.verdict for name, result in results.items()} == {
+        "boot": Verdict.PASSED,
+        "test_a_fails": Verdict.KNOWN,
+        "test_b_crashes": Verdict.CRASHED,
+        "test_c_taints": Verdict.FAILED,
+        "test_d_passes": Verdict.PASSED,
+        "test_e_needs_an_option": Verdict.FAILED,
+        "test_f_fails_on_another_kernel": Verdict.FAILED,
+        "test_g_fails_in_its_fixture": Verdict.CRASHED,
+    }
+    failed, passed = results["test_a_fails"], results["test_d_passes"]
+    assert failed.message.splitlines()[0] == "known: a trial (of nobody)"
+    assert "assert '1\\n' == '2\\n'" in failed.message
+    assert {result.known for result in (failed, passed)} == {"a trial (of nobody)"}
+    assert passed.message == "passed, though it was expected to fail: a trial (of nobody)"
+    assert {name for name, result in results.items() if result.known} == {
+        "test_a_fails",
+        "test_d_passes",
+    }
+    assert "3 xfailed, 3 errors" in suite_run.output  # two of the three end worse than known

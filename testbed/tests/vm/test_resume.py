@@ -22,7 +22,7 @@ from testbed.host import proc
 from testbed.host.builder import Kernel
 
 TESTBED = [sys.executable, "-m", "testbed"]
-SELECT = "mbind or move_pages"
+SELECT = "mbind.c or move_pages.c"
 ENOUGH = 4  # tests that have ended when the run is cut short
 MARK = "TESTBED_TEST_MARK"
 PROGRESS = re.compile(rb"tests: (\d+) of \d+")

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The allocation of the new frame fails, at a page that the case chooses: by
+ * fail_page_alloc (Documentation/fault-injection/fault-injection.rst), for the
+ * calling task alone. What was moved before it has moved, that page is counted
+ * as failed, the rest is not tried; nothing is lost and nothing leaks.
+ *
+ * A huge page for which there is no huge frame is split, and its pages move.
+ *
+ * testbed:
+ *   nodes: 2
+ *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, FAIL_PAGE_ALLOC,
+ *             FAULT_INJECTION_DEBUG_FS, CPUSETS]
+ *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
+ *   cases:
+ *     no_memory.thp_is_split: {kconfig: [TRANSPARENT_HUGEPAGE]}
+ *   quick: ["no_memory.move_pages_*"]
+ *   contract: {16: ["no_memory.*"]}
+ *   covers:
+ *     - {cases: "no_memory.move_pages_*", interface: [move_pages-set], backing: [anon-private], condition: [target-full]}
+ *     - {cases: "no_memory.mbind_*", interface: [mbind-move-strict], backing: [anon-private], condition: [target-full]}
+ *     - {cases: "no_memory.thp_is_split", interface: [mbind-move-strict], backing: [thp], condition: [target-full]}
+ *     - {cases: "no_memory.migrate_pages", interface: [migrate_pages-child], backing: [anon-private], condition: [target-full]}
+ */
+#include "harness.h"
+
+#include <linux/kernel-page-flags.h>
+
+#include "counters.h"
+#include "nodes.h"
+#include "pages.h"
+#include "placement.h"
+#include "proc.h"
+#include "subject.h"
+
+#define COUNT		16
+#define THP_PAGES	512
+#define THP_BYTES	(THP_PAGES * PAGE_BYTES)
+#define UNWRITTEN	12345
+
+#define KNOBS		"/sys/kernel/debug/fail_page_alloc/"
+
+struct knob {
+	const char *name;
+	const char *value;
+};
+
+/*
+ * Every allocation of a page, for whomever and however it may wait, but by
+ * tasks that ask for it; and no word of it on the console.
+ */
+static const struct knob knobs[] = {
+	{ "task-filter", "Y" },
+	{ "ignore-gfp-wait", "N" },
+	{ "ignore-gfp-highmem", "N" },
+	{ "verbose", "0" },
+	{ "interval", "1" },
+	{ "probability", "100" },
+};
+
+static int set_knob(const char *name, long value)
+{
+	char path[128], text[32];
+
+	snprintf(path, sizeof(path), KNOBS "%s", name);
+	snprintf(text, sizeof(text), "%ld", value);
+	return proc_write(path, text);
+}
+
+/*
+ * Fail the caller's allocations of 2^@order pages and more, once @granted
+ * pages have been allocated; as often as @times. 0 or -errno.
+ */
+static int fail_after(long granted, int order, long times)
+{
+	int error = set_knob("min-order", order);
+
+	/* An allocation is granted as long as there is more room than it. */
+	error |= set_knob("space", granted ? granted + 1 : 0);
+	error |= set_knob("times", times);
+	return error | proc_write("/proc/self/make-it-fail", "1");
+}
+
+static int fail_no_more(void)
+{
+	return proc_write("/proc/self/make-it-fail", "0");
+}
+
+FIXTURE(no_memory)
+{
+	int a;
+	int b;
+	struct subject subject;
+	struct counters before;
+};
+
+FIXTURE_SETUP(no_memory)
+{
+	unsigned long nodes = nodes_with_memory();
+	char path[128];
+	unsigned int i;
+
+	ASSERT_LE(2, nodes_count(nodes));
+	self->a = nodes_nth(nodes, 0);
+	self->b = nodes_nth(nodes, 1);
+	ASSERT_EQ(0, set_knob("times", 0));
+	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
+		snprintf(path, sizeof(path), KNOBS "%s", knobs[i].name);
+		ASSERT_EQ(0, proc_write(path, knobs[i].value));
+	}
+}
+
+FIXTURE_TEARDOWN(no_memory)
+{
+	EXPECT_EQ(0, set_knob("probability", 0));
+	EXPECT_EQ(0, set_knob("min-order", 1));
+}
+
+static const char *own_pages(struct pages *p, int node)
+{
+	if (pages_map(p, COUNT, MAP_PRIVATE))
+		return "cannot map";
+	pages_want_all(p, node);
+	if (pages_populate(p))
+		return "cannot populate";
+	return pages_snapshot(p);
+}
+
+static long move_all(const struct pages *p, int node, int *status)
+{
+	void *addrs[COUNT];
+	int nodes[COUNT];
+	long i;
+
+	for (i = 0; i < p->count; i++) {
+		addrs[i] = pages_at(p, i);
+		nodes[i] = node;
+		status[i] = UNWRITTEN;
+	}
+	return numa_move_pages(0, p->count, addrs, nodes, status, MPOL_MF_MOVE);
+}
+
+static long bind_all(const struct pages *p, int node)
+{
+	return numa_mbind(p->addr, p->count * PAGE_BYTES, MPOL_BIND, NODE(node),
+			  MPOL_MF_MOVE | MPOL_MF_STRICT);
+}
+
+TEST_F(no_memory, move_pages_at_once)
+{
+	struct pages *p = &self->subject.pages;
+	int status[COUNT], i;
+
+	ASSERT_CLEAN(own_pages(p, self->a));
+	ASSERT_EQ(0, counters_read(&self->before));
+	ASSERT_EQ(0, fail_after(0, 0, -1));
+	EXPECT_EQ(-ENOMEM, move_all(p, self->b, status));
+	ASSERT_EQ(0, fail_no_more());
+	EXPECT_CLEAN(pages_verify(p, "no frame at all"));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 1));
+	for (i = 0; i < COUNT; i++)
+		EXPECT_EQ(UNWRITTEN, status[i]);
+
+	EXPECT_EQ(0, move_all(p, self->b, status));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "frames again"));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 1));
+	for (i = 0; i < COUNT; i++)
+		EXPECT_EQ(self->b, status[i]);
+}
+
+/* Five frames, then none: five pages have moved when the call fails. */
+TEST_F(no_memory, move_pages_in_the_middle)
+{
+	struct pages *p = &self->subject.pages;
+	int status[COUNT];
+
+	ASSERT_CLEAN(own_pages(p, self->a));
+	ASSERT_EQ(0, counters_read(&self->before));
+	ASSERT_EQ(0, fail_after(5, 0, -1));
+	EXPECT_EQ(-ENOMEM, move_all(p, self->b, status));
+	ASSERT_EQ(0, fail_no_more());
+	pages_want(p, 0, 5, self->b);
+	EXPECT_CLEAN(pages_verify(p, "five frames"));
+	EXPECT_CLEAN(counters_verify(&self->before, 5, 1));
+}
+
+TEST_F(no_memory, mbind_in_the_middle)
+{
+	struct pages *p = &self->subject.pages;
+	char bound[32];
+
+	ASSERT_CLEAN(own_pages(p, self->a));
+	ASSERT_EQ(0, counters_read(&self->before));
+	ASSERT_EQ(0, fail_after(5, 0, -1));
+	EXPECT_EQ(-EIO, bind_all(p, self->b));
+	ASSERT_EQ(0, fail_no_more());
+	pages_want(p, 0, 5, self->b);
+	EXPECT_CLEAN(pages_verify(p, "five frames"));
+	EXPECT_CLEAN(counters_verify(&self->before, 5, 1));
+	snprintf(bound, sizeof(bound), "bind:%d", self->b);
+	EXPECT_STREQ(bound, pages_policy(p, COUNT - 1));
+}
+
+static long populate(struct pages *p)
+{
+	return pages_populate(p);
+}
+
+/* Of another process: what it is told is that memory ran out, not a count. */
+TEST_F(no_memory, migrate_pages)
+{
+	struct subject *s = &self->subject;
+
+	ASSERT_EQ(0, pages_map(&s->pages, COUNT, MAP_PRIVATE));
+	pages_want_all(&s->pages, self->a);
+	ASSERT_EQ(0, subject_start(s, populate));
+	ASSERT_CLEAN(subject_look(s));
+	ASSERT_EQ(0, fail_after(0, 0, -1));
+	EXPECT_EQ(-ENOMEM, numa_migrate_pages(s->pages.pid, NODE(self->a),
+					      NODE(self->b)));
+	ASSERT_EQ(0, fail_no_more());
+	EXPECT_CLEAN(subject_verify(s, 1, "a child, no frame at all"));
+	EXPECT_EQ(0, subject_moved());
+	EXPECT_EQ(0, holder_end(&s->holder));
+}
+
+/* THP_PAGES at a multiple of as many; MAP_FAILED if there is no such place. */
+static char *map_thp(void)
+{
+	char *outer = mmap(NULL, 3 * THP_BYTES, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uintptr_t inner = ((uintptr_t)outer + 2 * THP_BYTES - 1) &
+			  ~(THP_BYTES - 1);
+	char *addr;
+
+	if (outer == MAP_FAILED)
+		return MAP_FAILED;
+	addr = mmap((void *)inner, THP_BYTES, PROT_READ | PROT_WRITE,
+		    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (addr != MAP_FAILED && madvise(addr, THP_BYTES, MADV_HUGEPAGE))
+		return MAP_FAILED;
+	return addr;
+}
+
+TEST_F(no_memory, thp_is_split)
+{
+	struct pages *p = &self->subject.pages;
+	struct counters now;
+	char *addr = map_thp();
+	long i;
+
+	ASSERT_NE(MAP_FAILED, (void *)addr);
+	ASSERT_EQ(0, pages_over(p, addr, THP_PAGES));
+	pages_want_all(p, self->a);
+	ASSERT_EQ(0, pages_populate(p));
+	ASSERT_CLEAN(pages_snapshot(p));
+	ASSERT_TRUE(p->was[0].kflags & 1UL << KPF_THP);
+	ASSERT_EQ(0, counters_read(&self->before));
+
+	ASSERT_EQ(0, fail_after(0, 9, -1));
+	EXPECT_EQ(0, bind_all(p, self->b));
+	ASSERT_EQ(0, fail_no_more());
+	pages_want_all(p, self->b);
+	/* A huge page no more: each page is to have what all of it had. */
+	p->was[0].kflags &= ~(1UL << KPF_THP | 1UL << KPF_COMPOUND_HEAD);
+	for (i = 1; i < THP_PAGES; i++)
+		p->was[i].kflags = p->was[0].kflags;
+	EXPECT_CLEAN(pages_verify(p, "a huge page, no huge frame"));
+	ASSERT_EQ(0, counters_read(&now));
+	EXPECT_EQ(self->before.success + THP_PAGES, now.success);
+	EXPECT_EQ(self->before.fail, now.fail);
+	EXPECT_EQ(self->before.thp_success, now.thp_success);
+	EXPECT_EQ(self->before.thp_fail + 1, now.thp_fail);
+	EXPECT_EQ(self->before.thp_split + 1, now.thp_split);
+}
+
+TEST_HARNESS_MAIN
