@@ -27,21 +27,26 @@
  *     cpuset_allowed.v1.policy_of_the_task: {kconfig: [CPUSETS_V1]}
  *     cpuset_allowed.v1.policy_of_a_range: {kconfig: [CPUSETS_V1]}
  *     cpuset_allowed.v2.migrate_cut_down_to_the_caller_s: {nodes: 3}
- */
-/*
- * testbed-decl:
- *   quick: ["cpuset_allowed.v2.migrate_outside_of_the_target_s", "cpuset_allowed.v1.move_outside_of_the_target_s"]
+ *   quick:
+ *     - "cpuset_allowed.v2.migrate_outside_of_the_target_s"
+ *     - "cpuset_allowed.v1.move_outside_of_the_target_s"
  *   contract:
  *     4: ["cpuset_allowed.*.migrate_*"]
  *     9: ["cpuset_allowed.*.move_*"]
  *     17: ["cpuset_allowed.*.policy_*"]
- *   promises: {other-process: ["cpuset_allowed.*.migrate_*"]}
+ *   promises:
+ *     other-process: ["cpuset_allowed.*.migrate_*"]
  *   covers:
- *     - {cases: "cpuset_allowed.*.migrate_*", interface: [migrate_pages-child], backing: [anon-private], condition: [target-outside-cpuset]}
- *     - {cases: "cpuset_allowed.*.migrate_outside_of_the_target_s", interface: [migrate_pages-child], backing: [anon-private], condition: [no-capability]}
- *     - {cases: "cpuset_allowed.*.move_*", interface: [move_pages-set], backing: [anon-private], condition: [target-outside-cpuset]}
- *     - {cases: "cpuset_allowed.*.policy_of_the_task", interface: [set_mempolicy], backing: [anon-private], condition: [target-outside-cpuset]}
- *     - {cases: "cpuset_allowed.*.policy_of_a_range", interface: [mbind-move-strict], backing: [anon-private], condition: [target-outside-cpuset]}
+ *     - {cases: ["cpuset_allowed.*.migrate_*"],
+ *        interface: [migrate_pages-child], backing: [anon-private], condition: [target-outside-cpuset]}
+ *     - {cases: ["cpuset_allowed.*.migrate_outside_of_the_target_s"],
+ *        interface: [migrate_pages-child], backing: [anon-private], condition: [no-capability]}
+ *     - {cases: ["cpuset_allowed.*.move_*"],
+ *        interface: [move_pages-set], backing: [anon-private], condition: [target-outside-cpuset]}
+ *     - {cases: ["cpuset_allowed.*.policy_of_the_task"],
+ *        interface: [set_mempolicy], backing: [anon-private], condition: [target-outside-cpuset]}
+ *     - {cases: ["cpuset_allowed.*.policy_of_a_range"],
+ *        interface: [mbind-move-strict], backing: [anon-private], condition: [target-outside-cpuset]}
  */
 #include "harness.h"
 

@@ -28,27 +28,42 @@
  *     cpuset_move.v1_as_v2.shared_pages: {kconfig: [CPUSETS_V1]}
  *     cpuset_move.v1_as_v2.pinned_pages: {kconfig: [CPUSETS_V1]}
  *     cpuset_move.v1_as_v2.under_an_allocator: {kconfig: [CPUSETS_V1]}
- */
-/*
- * testbed-decl:
  *   quick: ["cpuset_move.v1.change_of_mems", "cpuset_move.v2.attach"]
- *   contract: {17: ["cpuset_move.*"]}
+ *   contract:
+ *     17: ["cpuset_move.*"]
  *   promises:
- *     cpuset-takes-pages: ["cpuset_move.*.change_of_mems", "cpuset_move.*.attach", "cpuset_move.*.shared_pages"]
- *     other-process: ["cpuset_move.*.change_of_mems", "cpuset_move.*.attach"]
+ *     cpuset-takes-pages:
+ *       - "cpuset_move.*.change_of_mems"
+ *       - "cpuset_move.*.attach"
+ *       - "cpuset_move.*.shared_pages"
+ *     other-process:
+ *       - "cpuset_move.*.change_of_mems"
+ *       - "cpuset_move.*.attach"
  *   covers:
- *     - {cases: "cpuset_move.v1.*", interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
- *     - {cases: "cpuset_move.v1.attach", interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
- *     - {cases: "cpuset_move.v2.*", interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
- *     - {cases: "cpuset_move.v2.attach", interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
- *     - {cases: "cpuset_move.v1.under_an_allocator", interface: [cpuset-v1-mems], backing: [anon-private], condition: [writer]}
- *     - {cases: "cpuset_move.v2.under_an_allocator", interface: [cpuset-v2-mems], backing: [anon-private], condition: [writer]}
- *     - {cases: "cpuset_move.v1.change_of_mems", interface: [cpuset-v1-mems], backing: [text], condition: [quiet]}
- *     - {cases: "cpuset_move.v2.change_of_mems", interface: [cpuset-v2-mems], backing: [text], condition: [quiet]}
- *     - {cases: "cpuset_move.v1.attach", interface: [cpuset-v1-attach], backing: [text], condition: [quiet]}
- *     - {cases: "cpuset_move.v2.attach", interface: [cpuset-v2-attach], backing: [text], condition: [quiet]}
- *     - {cases: "cpuset_move.v1.pinned_pages", interface: [cpuset-v1-mems], backing: [vmspliced], condition: [quiet]}
- *     - {cases: "cpuset_move.v2.pinned_pages", interface: [cpuset-v2-mems], backing: [vmspliced], condition: [quiet]}
+ *     - {cases: ["cpuset_move.v1.*"],
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_move.v1.attach"],
+ *        interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_move.v2.*"],
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_move.v2.attach"],
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_move.v1.under_an_allocator"],
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [writer]}
+ *     - {cases: ["cpuset_move.v2.under_an_allocator"],
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [writer]}
+ *     - {cases: ["cpuset_move.v1.change_of_mems"],
+ *        interface: [cpuset-v1-mems], backing: [text], condition: [quiet]}
+ *     - {cases: ["cpuset_move.v2.change_of_mems"],
+ *        interface: [cpuset-v2-mems], backing: [text], condition: [quiet]}
+ *     - {cases: ["cpuset_move.v1.attach"],
+ *        interface: [cpuset-v1-attach], backing: [text], condition: [quiet]}
+ *     - {cases: ["cpuset_move.v2.attach"],
+ *        interface: [cpuset-v2-attach], backing: [text], condition: [quiet]}
+ *     - {cases: ["cpuset_move.v1.pinned_pages"],
+ *        interface: [cpuset-v1-mems], backing: [vmspliced], condition: [quiet]}
+ *     - {cases: ["cpuset_move.v2.pinned_pages"],
+ *        interface: [cpuset-v2-mems], backing: [vmspliced], condition: [quiet]}
  */
 #include "harness.h"
 

@@ -54,13 +54,19 @@
  *     cpuset_rebind.v1_relative.preferred_many: {kconfig: [CPUSETS_V1]}
  *     cpuset_rebind.v1_relative.preferred_keeps_to_the_mems: {kconfig: [CPUSETS_V1]}
  *     cpuset_rebind.v1_relative.preferred_many_keeps_to_the_mems: {kconfig: [CPUSETS_V1]}
- */
-/*
- * testbed-decl:
- *   quick: ["cpuset_rebind.v2_static.bind", "cpuset_rebind.v2_relative.interleave_two", "cpuset_rebind.v1.bind"]
- *   contract: {17: ["cpuset_rebind.*"]}
+ *   quick:
+ *     - "cpuset_rebind.v2_static.bind"
+ *     - "cpuset_rebind.v2_relative.interleave_two"
+ *     - "cpuset_rebind.v1.bind"
+ *   contract:
+ *     17: ["cpuset_rebind.*"]
  *   known:
- *     - {cases: ["cpuset_rebind.*.preferred", "cpuset_rebind.*.preferred_many"], kernels: ">=5.14", why: "mpol_rebind_preferred() does not remap the nodes, against numa_memory_policy.rst, and overwrites those asked for", commit: "5.14"}
+ *     - cases: ["cpuset_rebind.*.preferred", "cpuset_rebind.*.preferred_many"]
+ *       kernels: ">=5.14"
+ *       why: >-
+ *         mpol_rebind_preferred() does not remap the nodes, against
+ *         numa_memory_policy.rst, and overwrites those asked for
+ *       commit: "5.14"
  */
 #include "harness.h"
 

@@ -56,19 +56,24 @@
  *     cpuset_relative.v2_attach.three_up_by_one: {nodes: 6}
  *     cpuset_relative.v2_attach.half_to_half: {nodes: 8}
  *     cpuset_relative.v2_attach.eight_to_three: {nodes: 8}
- */
-/*
- * testbed-decl:
- *   quick: ["cpuset_relative.v2_mems.pair_to_pair", "cpuset_relative.v1_attach.overlapping", "cpuset_relative.v2_mems.eight_to_three"]
- *   contract: {17: ["cpuset_relative.*"]}
+ *   quick:
+ *     - "cpuset_relative.v2_mems.pair_to_pair"
+ *     - "cpuset_relative.v1_attach.overlapping"
+ *     - "cpuset_relative.v2_mems.eight_to_three"
+ *   contract:
+ *     17: ["cpuset_relative.*"]
  *   promises:
  *     relative-placement: ["cpuset_relative.*"]
  *     cpuset-takes-pages: ["cpuset_relative.*"]
  *   covers:
- *     - {cases: "cpuset_relative.v1_mems.*", interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
- *     - {cases: "cpuset_relative.v1_attach.*", interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
- *     - {cases: "cpuset_relative.v2_mems.*", interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
- *     - {cases: "cpuset_relative.v2_attach.*", interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_relative.v1_mems.*"],
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_relative.v1_attach.*"],
+ *        interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_relative.v2_mems.*"],
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_relative.v2_attach.*"],
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
  */
 #include "harness.h"
 

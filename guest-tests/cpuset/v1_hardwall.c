@@ -14,10 +14,8 @@
  *   kconfig: [NUMA, CPUSETS, CPUSETS_V1, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
- *   contract: {17: ["cpuset_hardwall.*"]}
+ *   contract:
+ *     17: ["cpuset_hardwall.*"]
  */
 #include "harness.h"
 

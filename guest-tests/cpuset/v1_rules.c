@@ -10,11 +10,9 @@
  *   kconfig: [NUMA, MIGRATION, CPUSETS, CPUSETS_V1, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["cpuset_v1_rules.subset_of_the_parent"]
- *   contract: {17: ["cpuset_v1_rules.*"]}
+ *   contract:
+ *     17: ["cpuset_v1_rules.*"]
  */
 #include "harness.h"
 

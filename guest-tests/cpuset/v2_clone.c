@@ -11,11 +11,9 @@
  *   kconfig: [NUMA, MIGRATION, CPUSETS, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["cpuset_clone.into_another_cpuset"]
- *   contract: {17: ["cpuset_clone.*"]}
+ *   contract:
+ *     17: ["cpuset_clone.*"]
  */
 #include "harness.h"
 

@@ -9,13 +9,13 @@
  *   kconfig: [NUMA, MIGRATION, CPUSETS, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
- *   contract: {17: ["cpuset_partition.*"]}
+ *   contract:
+ *     17: ["cpuset_partition.*"]
  *   covers:
- *     - {cases: "cpuset_partition.*.mems_and_pages", interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
- *     - {cases: "cpuset_partition.*.attach", interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_partition.*.mems_and_pages"],
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_partition.*.attach"],
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
  */
 #include "harness.h"
 

@@ -18,16 +18,18 @@
  *     cpuset_v2_rules.v1_as_v2.attach_by_what_is_in_force: {kconfig: [CPUSETS_V1]}
  *     cpuset_v2_rules.v1_as_v2.not_emptied_under_a_process: {kconfig: [CPUSETS_V1]}
  *     cpuset_v2_rules.v1_as_v2.text_that_is_no_set: {kconfig: [CPUSETS_V1]}
- */
-/*
- * testbed-decl:
  *   quick: ["cpuset_v2_rules.v2.taken_away_and_given_back"]
- *   contract: {17: ["cpuset_v2_rules.*"]}
- *   promises: {cpuset-takes-pages: ["cpuset_v2_rules.*.taken_away_and_given_back", "cpuset_v2_rules.*.grandchild"]}
+ *   contract:
+ *     17: ["cpuset_v2_rules.*"]
+ *   promises:
+ *     cpuset-takes-pages: ["cpuset_v2_rules.*.taken_away_and_given_back", "cpuset_v2_rules.*.grandchild"]
  *   covers:
- *     - {cases: "cpuset_v2_rules.v2.taken_away_and_given_back", interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
- *     - {cases: "cpuset_v2_rules.v2.attach_by_what_is_in_force", interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
- *     - {cases: "cpuset_v2_rules.v2.text_that_is_no_set", interface: [cpuset-v2-mems], backing: [anon-private], condition: [bad-mask-size]}
+ *     - {cases: ["cpuset_v2_rules.v2.taken_away_and_given_back"],
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_v2_rules.v2.attach_by_what_is_in_force"],
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *     - {cases: ["cpuset_v2_rules.v2.text_that_is_no_set"],
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [bad-mask-size]}
  */
 #include "harness.h"
 
