@@ -21,13 +21,16 @@ from testbed.host.hotplug import Dimm, Hotplug
 from testbed.host.vm import Vm
 from testbed.pytest_plugin.evidence import Reporter
 
-pytestmark = pytest.mark.needs(
-    nodes=3,
-    empty_nodes=1,
-    dimm_slots=2,
-    kconfig=["CPUSETS", "MEMORY_HOTREMOVE", "ACPI_HOTPLUG_MEMORY"],
-    timeout_s=120,
-)
+pytestmark = [
+    pytest.mark.needs(
+        nodes=3,
+        empty_nodes=1,
+        dimm_slots=2,
+        kconfig=["CPUSETS", "MEMORY_HOTREMOVE", "ACPI_HOTPLUG_MEMORY"],
+        timeout_s=120,
+    ),
+    pytest.mark.covers(contract=[18]),
+]
 _needs_v1 = pytest.mark.needs(
     nodes=3,
     empty_nodes=1,
