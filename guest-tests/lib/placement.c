@@ -83,7 +83,7 @@ int placement_numa_maps(pid_t pid, void *addr, long count,
 
 const char *placement_policy(pid_t pid, void *addr, char *text, size_t bytes)
 {
-	char path[64], *line = NULL, *start, *policy, *save;
+	char path[64], *line = NULL, *start, *policy, *rest, *save;
 	size_t room = 0;
 	FILE *file;
 
@@ -95,8 +95,14 @@ const char *placement_policy(pid_t pid, void *addr, char *text, size_t bytes)
 	while (!text[0] && getline(&line, &room, file) > 0) {
 		start = strtok_r(line, "\n ", &save);
 		policy = strtok_r(NULL, "\n ", &save);
-		if (policy && strtoul(start, NULL, 16) == (uintptr_t)addr)
-			snprintf(text, bytes, "%s", policy);
+		if (!policy || strtoul(start, NULL, 16) != (uintptr_t)addr)
+			continue;
+		/* "prefer (many):0-1" and "weighted interleave:0-1" are two. */
+		rest = strchr(policy, ':') || !strcmp(policy, "default") ||
+		       !strcmp(policy, "local") ? NULL :
+		       strtok_r(NULL, "\n ", &save);
+		snprintf(text, bytes, "%s%s%s", policy, rest ? " " : "",
+			 rest ? rest : "");
 	}
 	free(line);
 	fclose(file);
