@@ -10,6 +10,7 @@
 #include "pages.h"
 #include "pattern.h"
 #include "placement.h"
+#include "policy.h"
 
 #define KPF(name)	(1UL << KPF_##name)
 
@@ -352,35 +353,15 @@ const char *pages_shared_with(struct pages *p, pid_t pid)
 
 const char *pages_policy(const struct pages *p, long index)
 {
-	static const char *const names[] = {
-		[MPOL_DEFAULT] = "default",
-		[MPOL_PREFERRED] = "prefer",
-		[MPOL_BIND] = "bind",
-		[MPOL_INTERLEAVE] = "interleave",
-		[MPOL_LOCAL] = "local",
-	};
 	static char text[128];
 	unsigned long nodes = 0;
-	int mode, flags;
+	int mode;
 	long error;
 
 	error = numa_get_mempolicy(&mode, &nodes, pages_at(p, index),
 				   MPOL_F_ADDR);
-	if (error) {
-		snprintf(text, sizeof(text), "get_mempolicy: %s",
-			 strerror(-error));
-		return text;
-	}
-	flags = mode & MPOL_MODE_FLAGS;
-	mode &= ~MPOL_MODE_FLAGS;
-	if (mode > MPOL_LOCAL || !names[mode])
-		snprintf(text, sizeof(text), "mode %d", mode);
-	else if (mode == MPOL_DEFAULT || mode == MPOL_LOCAL)
-		snprintf(text, sizeof(text), "%s", names[mode]);
-	else
-		snprintf(text, sizeof(text), "%s%s%s:%s", names[mode],
-			 flags & MPOL_F_STATIC_NODES ? "=static" : "",
-			 flags & MPOL_F_RELATIVE_NODES ? "=relative" : "",
-			 nodes_text(nodes));
+	if (!error)
+		return policy_text(mode, nodes);
+	snprintf(text, sizeof(text), "get_mempolicy: %s", strerror(-error));
 	return text;
 }

@@ -78,7 +78,7 @@ int placement_numa_maps(pid_t pid, void *addr, long count,
 
 const char *placement_policy(pid_t pid, void *addr, char *text, size_t bytes)
 {
-	char path[64], *line = NULL, *start, *policy, *save;
+	char path[64], *line = NULL, *start, *policy, *rest, *save;
 	size_t room = 0;
 	FILE *file;
 
@@ -90,7 +90,13 @@ const char *placement_policy(pid_t pid, void *addr, char *text, size_t bytes)
 	while (!text[0] && getline(&line, &room, file) > 0) {
 		start = strtok_r(line, "\n ", &save);
 		policy = strtok_r(NULL, "\n ", &save);
-		if (policy && strtoul(start, NULL, 16) == (uintptr_t)addr)
+		if (!policy || strtoul(start, NULL, 16) != (uintptr_t)addr)
+			continue;
+		rest = strtok_r(NULL, "\n ", &save);
+		/* "prefer (many):0" and "weighted interleave:0" are one name */
+		if (rest && (rest[0] == '(' || !strcmp(policy, "weighted")))
+			snprintf(text, bytes, "%s %s", policy, rest);
+		else
 			snprintf(text, bytes, "%s", policy);
 	}
 	free(line);
