@@ -8,6 +8,7 @@
 
 #include "nodes.h"
 #include "pattern.h"
+#include "placement.h"
 #include "policy.h"
 #include "proc.h"
 
@@ -50,6 +51,33 @@ const char *policy_text(int mode, unsigned long nodes)
 		 takes_nodes(mode) && nodes ? ":" : "",
 		 takes_nodes(mode) ? nodes_text(nodes) : "");
 	return text;
+}
+
+const char *policy_check_asked(struct pages *p, long index, int mode,
+			       unsigned long asked, unsigned long governs)
+{
+	const char *want = policy_text(mode, asked);
+	const char *shown = policy_text(mode, governs);
+	const char *seen = p->pid ? want : pages_policy(p, index);
+	char text[64];
+
+	problems_clear(&p->problems);
+	if (strcmp(want, seen))
+		problems_add(&p->problems,
+			     "page %ld: get_mempolicy: wanted %s, is %s", index,
+			     want, seen);
+	placement_policy(p->pid, pages_at(p, index), text, sizeof(text));
+	if (strcmp(shown, text))
+		problems_add(&p->problems,
+			     "page %ld: numa_maps: wanted %s, is %s", index,
+			     shown, text);
+	return problems_text(&p->problems);
+}
+
+const char *policy_check(struct pages *p, long index, int mode,
+			 unsigned long nodes)
+{
+	return policy_check_asked(p, index, mode, nodes, nodes);
 }
 
 long policy_bind(const struct pages *p, long first, long count, int mode,

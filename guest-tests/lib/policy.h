@@ -14,6 +14,20 @@
  */
 const char *policy_text(int mode, unsigned long nodes);
 
+/*
+ * "" if get_mempolicy(2) tells @mode with @nodes of page @index, and numa_maps
+ * the same of the VMA that begins there; else what they tell.
+ */
+const char *policy_check(struct pages *p, long index, int mode,
+			 unsigned long nodes);
+
+/*
+ * The same where they differ: MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES
+ * make get_mempolicy(2) tell what was @asked, numa_maps what @governs.
+ */
+const char *policy_check_asked(struct pages *p, long index, int mode,
+			       unsigned long asked, unsigned long governs);
+
 /* mbind(2) on @count pages from @first on. 0 or -errno. */
 long policy_bind(const struct pages *p, long first, long count, int mode,
 		 unsigned long nodes, int flags);
