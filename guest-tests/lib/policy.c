@@ -132,6 +132,21 @@ unsigned long policy_nodes_with_cpu(void)
 	return nodes;
 }
 
+int policy_distance(int from, int to)
+{
+	char path[64], text[256], *word = text;
+	int node;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/distance",
+		 from);
+	if (proc_read(path, text, sizeof(text)) < 0)
+		return -1;
+	/* Of online nodes only; those of these machines are 0, 1, 2, ... */
+	for (node = 0; node < to; node++)
+		word += strcspn(word, " ") + 1;
+	return atoi(word);
+}
+
 const char *placed_start(struct placed *t, long count, long present,
 			 int sharing)
 {

@@ -47,6 +47,9 @@ int policy_run_on(int node);
 /* The nodes that have a CPU. */
 unsigned long policy_nodes_with_cpu(void);
 
+/* The distance of two nodes that have memory, as the machine tells it. */
+int policy_distance(int from, int to);
+
 /* What most cases start from. */
 struct placed {
 	int a;			/* two nodes with memory, ... */
