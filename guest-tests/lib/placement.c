@@ -97,12 +97,12 @@ const char *placement_policy(pid_t pid, void *addr, char *text, size_t bytes)
 		policy = strtok_r(NULL, "\n ", &save);
 		if (!policy || strtoul(start, NULL, 16) != (uintptr_t)addr)
 			continue;
-		/* "prefer (many):0-1" and "weighted interleave:0-1" are two. */
-		rest = strchr(policy, ':') || !strcmp(policy, "default") ||
-		       !strcmp(policy, "local") ? NULL :
-		       strtok_r(NULL, "\n ", &save);
-		snprintf(text, bytes, "%s%s%s", policy, rest ? " " : "",
-			 rest ? rest : "");
+		rest = strtok_r(NULL, "\n ", &save);
+		/* "prefer (many):0" and "weighted interleave:0" are one name */
+		if (rest && (rest[0] == '(' || !strcmp(policy, "weighted")))
+			snprintf(text, bytes, "%s %s", policy, rest);
+		else
+			snprintf(text, bytes, "%s", policy);
 	}
 	free(line);
 	fclose(file);
