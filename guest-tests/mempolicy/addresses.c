@@ -13,9 +13,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- */
-/*
- * testbed-decl:
  *   quick: ["addresses.mbind_move.layout", "addresses.move_pages.futex_private", "addresses.cpuset.futex_shared"]
  *   promises: {addresses-kept: ["addresses.*"]}
  *   covers:

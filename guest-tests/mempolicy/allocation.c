@@ -17,9 +17,6 @@
  *     allocation.shared.by_distance: {nodes: 3}
  *     allocation.written.by_distance: {nodes: 3}
  *     allocation.mapped.by_distance: {nodes: 3}
- */
-/*
- * testbed-decl:
  *   quick: ["allocation.*.each_mode"]
  *   contract: {7: ["allocation.*"]}
  *   covers:

@@ -12,9 +12,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- */
-/*
- * testbed-decl:
  *   quick: ["inherit.fork", "inherit.precedence"]
  *   contract: {7: ["inherit.*"]}
  *   covers:

@@ -19,9 +19,6 @@
  *     interleave.with_a_gap: {nodes: 3}
  *     interleave.shared_moved: {nodes: 3}
  *     interleave.shared_and_private: {nodes: 3}
- */
-/*
- * testbed-decl:
  *   quick: ["interleave.private_range", "interleave.page_cache_in_turn"]
  *   contract: {7: ["interleave.*"]}
  *   covers:

@@ -10,9 +10,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- */
-/*
- * testbed-decl:
  *   quick: ["masks.*.flags_by_mode", "masks.*.length"]
  *   contract: {7: ["masks.*"]}
  *   known:

@@ -16,9 +16,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- */
-/*
- * testbed-decl:
  *   quick: ["modes.prefer.move", "modes.local.move", "modes.bind_relative.move"]
  *   contract: {7: ["modes.*"]}
  *   covers:

@@ -12,9 +12,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- */
-/*
- * testbed-decl:
  *   quick: ["shared_policy.another_process", "shared_policy.many_ranges"]
  *   contract: {12: ["shared_policy.*"]}
  *   promises: {shared-mapping-policy: ["shared_policy.*"]}

@@ -14,9 +14,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- */
-/*
- * testbed-decl:
  *   quick: ["sharing.in_thirds", "sharing.copied_on_write"]
  *   contract: {5: ["sharing.*"]}
  *   covers:

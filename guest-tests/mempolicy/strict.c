@@ -15,9 +15,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- */
-/*
- * testbed-decl:
  *   quick: ["strict.move_all.pinned_ends", "strict.move.second_vma"]
  *   contract: {6: ["strict.*"]}
  *   covers:

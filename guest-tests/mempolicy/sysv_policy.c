@@ -10,9 +10,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- */
-/*
- * testbed-decl:
  *   contract: {12: ["sysv_policy.*"]}
  *   promises: {shared-mapping-policy: ["sysv_policy.*"]}
  *   covers:

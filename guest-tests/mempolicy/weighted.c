@@ -16,9 +16,6 @@
  *   cases:
  *     weighted.move: {nodes: 3}
  *     weighted.move_shared: {nodes: 3}
- */
-/*
- * testbed-decl:
  *   quick: ["weighted.fault"]
  *   contract: {7: ["weighted.*"]}
  *   covers:
