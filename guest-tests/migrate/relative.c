@@ -283,11 +283,12 @@ TEST_F(relative, moves)
 					 node_at(variant->goes[i]));
 	EXPECT_CLEAN(subject_verify(&self->subject, 0, "between sets"));
 	/* Not only these pages: stack, heap and text, node by node. */
-	for (i = 0; i < NODES; i++)
+	for (i = 0; i < NODES; i++) {
 		EXPECT_EQ(frames_wanted(variant->goes, i),
 			  subject_is_on(NODE(node_at(i)))) {
 			TH_LOG("on node %d", node_at(i));
 		}
+	}
 	EXPECT_EQ(0, holder_end(&self->subject.holder));
 }
 
