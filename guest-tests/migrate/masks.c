@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * How migrate_pages(2) reads its two sets of nodes: get_nodes() and get_bitmap()
- * in mm/mempolicy.c, the same in 6.1 and 6.12.
+ * How migrate_pages(2) reads its two sets of nodes: get_nodes() and
+ * get_bitmap() in mm/mempolicy.c, the same in 6.1 and 6.12.
  *
  *  - maxnode is one more than the number of bits (it is decremented first), so
  *    node n counts from maxnode n + 2 on; 0 wraps, and is too large;

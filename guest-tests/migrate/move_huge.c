@@ -12,7 +12,8 @@
  *
  * testbed:
  *   nodes: 2
- *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, TRANSPARENT_HUGEPAGE, HUGETLBFS]
+ *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, TRANSPARENT_HUGEPAGE,
+ *     HUGETLBFS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  */

@@ -13,6 +13,7 @@
  * follow_page() to folio_walk" and its like for the moves, both 6.12:
  *
  *  - what a VM_PFNMAP area maps is EFAULT to a query there, ENOENT since;
+ *  - so is an anonymous page that is absent;
  *  - pages under PROT_NONE are taken for NUMA hints and not found (ENOENT)
  *    where NUMA_BALANCING is built in, until "mm/gup: reintroduce FOLL_NUMA as
  *    FOLL_HONOR_NUMA_FAULT" of 6.6.
@@ -105,6 +106,7 @@ TEST_F(move_query, by_chunks)
 	const int counts[] = { 1, 2, CHUNK - 1, CHUNK, CHUNK + 1,
 			       2 * CHUNK - 1, 2 * CHUNK, 2 * CHUNK + 1,
 			       5 * CHUNK, 5 * CHUNK + 7, 40 * CHUNK };
+	const int absent = kernel_before(6, 12) ? UNMAPPED : UNTOUCHED;
 	const int most = 40 * CHUNK;
 	struct pages *p = &self->pages;
 	unsigned int i;
@@ -115,7 +117,7 @@ TEST_F(move_query, by_chunks)
 	ASSERT_EQ(0, movelist_make(&self->list, p, most, self->a));
 	pages_want_dealt(p, NODE(self->a) | NODE(self->b));
 	for (k = 3; k < most; k += 7)
-		p->want[k] = UNTOUCHED;
+		p->want[k] = absent;
 	ASSERT_EQ(0, pages_populate(p));
 	for (k = 3; k < most; k += 14) {
 		pages_read(p, k);

@@ -326,7 +326,7 @@ TEST_F(whose, migrate_pages)
 	EXPECT_EQ(0, holder_end(&s->subject.holder));
 }
 
-/* Have move_pages(2) called; "" if it said what it should, else what it said. */
+/* Have move_pages(2) called; "" if it said what it should, else what not. */
 static const char *check_move(struct scene *s, const struct role *caller,
 			      int flags, bool may, const char *statuses)
 {
