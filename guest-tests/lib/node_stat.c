@@ -61,6 +61,32 @@ long node_meminfo(int node, const char *name)
 			   name);
 }
 
+long node_free(int node)
+{
+	char *line = NULL;
+	long free_pages = 0, pages;
+	int current = -1;
+	size_t room = 0;
+	FILE *file;
+
+	if (proc_write("/proc/sys/vm/stat_refresh", "1"))
+		return -1;
+	file = fopen("/proc/zoneinfo", "re");
+	if (!file)
+		return -1;
+	while (getline(&line, &room, file) > 0) {
+		if (sscanf(line, "Node %d, zone", &current) == 1)
+			continue;
+		if (current == node &&
+		    (sscanf(line, " pages free %ld", &pages) == 1 ||
+		     sscanf(line, " count: %ld", &pages) == 1))
+			free_pages += pages;
+	}
+	free(line);
+	fclose(file);
+	return free_pages;
+}
+
 long system_stat(const char *name)
 {
 	return find_folded("/proc/vmstat", name);

@@ -12,6 +12,9 @@ long node_stat(int node, const char *name);
 /* @name of node<N>/meminfo ("Unevictable"), in KiB or as it is; or -1. */
 long node_meminfo(int node, const char *name);
 
+/* Free pages, those in the lists of the CPUs too: there may be thousands. */
+long node_free(int node);
+
 /* @name of /proc/vmstat, or of /proc/meminfo; -1 if there is none. */
 long system_stat(const char *name);
 long system_meminfo(const char *name);
