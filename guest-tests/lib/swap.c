@@ -23,8 +23,9 @@ static long still_mapped(const struct pages *p, long first, long count)
 
 	if (pagemap_read(p->pid, pages_at(p, first), count, entries))
 		return -1;
+	/* Of shared memory nothing is left in the page table. */
 	for (i = 0; i < count; i++)
-		mapped += !(entries[i] & PM_SWAP);
+		mapped += !!(entries[i] & PM_PRESENT);
 	return mapped;
 }
 
@@ -50,6 +51,30 @@ const char *swap_out(struct pages *p, long first, long count)
 		problems_add(&p->problems, "%ld of %ld pages not swapped out",
 			     mapped, count);
 	pages_want(p, first, count, UNTOUCHED);
+	return problems_text(&p->problems);
+}
+
+const char *swap_out_wholly(struct pages *p, long first, long count)
+{
+	double deadline = metric_now_us() + DEADLINE_US;
+	const char *problem = swap_out(p, first, count);
+	long i;
+
+	while (!*problem && system_stat("nr_swapcached") > 0) {
+		if (metric_now_us() > deadline) {
+			problems_add(&p->problems,
+				     "%ld pages stay in the swap cache",
+				     system_stat("nr_swapcached"));
+			break;
+		}
+		if (system_stat("nr_writeback") > 0) {
+			poll(NULL, 0, 1);
+			continue;
+		}
+		for (i = first; i < first + count; i++)
+			pages_read(p, i);
+		problem = swap_out(p, first, count);
+	}
 	return problems_text(&p->problems);
 }
 
