@@ -148,6 +148,12 @@ long pages_populate(struct pages *p)
 	return numa_set_mempolicy(MPOL_DEFAULT, 0);
 }
 
+/* The offset of the first byte or word that is wrong, or -1. */
+static int content_check(const struct pages *p, long i)
+{
+	return (p->check ? : pattern_check)(pages_at(p, i), p->seed, i);
+}
+
 static int read_state(struct pages *p, struct page_state *state)
 {
 	uint64_t entries[p->count];
@@ -229,14 +235,19 @@ static bool has_wrong_state(const struct pages *p, long i, struct problems *to)
 {
 	const struct page_state *was = &p->was[i], *now = &p->now[i];
 	uint64_t bits = (was->pagemap ^ now->pagemap) & PM_KEPT;
-	uint64_t kbits = ((was->kflags ^ now->kflags) & KPF_KEPT) |
+	uint64_t kbits = ((was->kflags ^ now->kflags) & KPF_KEPT & ~p->unkept) |
 			 (was->kflags & ~now->kflags & KPF_NOT_LOST) |
 			 (now->kflags & KPF_TRANSIENT);
 
 	if (was->status < 0 || now->status < 0)
 		return false;
-	/* A page that moved was on the LRU, and has to be back there. */
-	if (was->status != now->status)
+	/*
+	 * A page that moved was on the LRU, and has to be back there, but for
+	 * huge pages of hugetlbfs, which never are, and tails, of which
+	 * the kpageflags of 6.1 do not tell it.
+	 */
+	if (was->status != now->status &&
+	    !(now->kflags & (KPF(HUGE) | KPF(COMPOUND_TAIL))))
 		kbits |= ~now->kflags & KPF(LRU);
 	if (bits)
 		problems_add(to,
@@ -257,7 +268,7 @@ static bool has_wrong_content(const struct pages *p, long i,
 
 	if (p->now[i].status < 0)
 		return false;
-	offset = pattern_check(pages_at(p, i), p->seed, i);
+	offset = content_check(p, i);
 	if (offset < 0)
 		return false;
 	word = pages_at(p, i) + offset;
@@ -318,7 +329,7 @@ long pages_bad(const struct pages *p)
 
 	for (i = 0; i < p->count; i++)
 		if (p->want[i] >= 0 &&
-		    pattern_check(pages_at(p, i), p->seed, i) >= 0)
+		    content_check(p, i) >= 0)
 			bad++;
 	return bad;
 }

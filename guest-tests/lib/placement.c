@@ -40,9 +40,14 @@ long placement_query(pid_t pid, void *addr, long count, int *status)
 	return 0;
 }
 
-/* One line is "start policy [word] ... N0=4 N1=12 kernelpagesize_kB=4". */
+/*
+ * One line is "start policy [word] ... N0=4 N1=12 kernelpagesize_kB=4". Pages
+ * of hugetlbfs count as one each, THPs by their base pages.
+ */
 static void add_numa_maps_line(char *line, struct placement *seen)
 {
+	const char *size = strstr(line, "kernelpagesize_kB=");
+	long each = size ? strtol(size + 18, NULL, 10) * 1024 / PAGE_BYTES : 1;
 	char *word, *save;
 	int node, pages;
 
@@ -50,7 +55,7 @@ static void add_numa_maps_line(char *line, struct placement *seen)
 	     word = strtok_r(NULL, "\n ", &save))
 		if (sscanf(word, "N%d=%d", &node, &pages) == 2 &&
 		    node >= 0 && node < MAX_NODES)
-			seen->on[node] += pages;
+			seen->on[node] += pages * each;
 }
 
 int placement_numa_maps(pid_t pid, void *addr, long count,
