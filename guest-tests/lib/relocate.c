@@ -10,7 +10,7 @@
 
 static struct counters before;
 static struct problems problems;
-static long thps;
+static struct counters_want want;
 
 static const char *begin(struct pages *p, const struct relocation *r)
 {
@@ -27,7 +27,7 @@ static const char *begin(struct pages *p, const struct relocation *r)
 		problems_add(&problems, "no page to move to node %d", r->node);
 	if (counters_read(&before))
 		problems_add(&problems, "reading the counters: %m");
-	thps = r->thps;
+	want = (struct counters_want){ .thps_moved = r->thps };
 	return problems_text(&problems);
 }
 
@@ -78,8 +78,8 @@ const char *relocate_verify(struct pages *p, const char *what)
 
 	if (*problem)
 		return problem;
-	before.thp_success += thps;
-	return counters_verify(&before, pages_to_move(p), 0);
+	want.moved = pages_to_move(p);
+	return counters_verify_all(&before, &want);
 }
 
 static const char *whole(struct pages *p, int node, int flags, bool by_mbind,
