@@ -8,9 +8,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {10: ["*"]}
  *   covers:
  *     - {cases: "advice.*", interface: [move_pages-set, mbind-move-strict],

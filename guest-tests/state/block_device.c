@@ -9,9 +9,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, BLK_DEV_RAM, EXT4_FS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["block_device.held_by_a_file_system"]
  *   contract: {12: ["*"]}
  *   covers:

@@ -11,9 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["exclusive.fork_then_move", "exclusive.own_is_not_copied"]
  *   contract: {10: ["*"]}
  *   covers:

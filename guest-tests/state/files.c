@@ -10,9 +10,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, BLK_DEV_RAM, EXT4_FS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["files.dirty_is_written_later"]
  *   contract: {10: ["files.*dirty*", "files.clean*"], 12: ["*"]}
  *   covers:

@@ -11,9 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, HUGETLBFS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["hugetlb.private.free_page_is_taken"]
  *   contract: {12: ["*"]}
  *   covers:

@@ -9,9 +9,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, KSM]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {12: ["*"]}
  *   covers:
  *     - {cases: "ksm.*", interface: [move_pages-set, mbind-move-all],

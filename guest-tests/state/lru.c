@@ -9,9 +9,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["lru.active_and_referenced", "lru.fresh_pages_move"]
  *   contract: {10: ["*"]}
  *   covers:

@@ -14,9 +14,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, NUMA_BALANCING]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {10: ["*"]}
  *   covers:
  *     - {cases: "numa_hint.*", interface: [move_pages-set, mbind-move-strict],

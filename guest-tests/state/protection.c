@@ -8,9 +8,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["protection.private.none"]
  *   contract: {10: ["*"]}
  *   covers:

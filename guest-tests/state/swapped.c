@@ -10,9 +10,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, SWAP]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["swapped.move_pages_around"]
  *   contract: {11: ["*"]}
  *   covers:

@@ -13,9 +13,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, SWAP, MEMCG]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {11: ["*"]}
  *   covers:
  *     - {cases: "swapped_shmem.mbind_around",

@@ -11,9 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, SWAP, TRANSPARENT_HUGEPAGE]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {11: ["*"]}
  *   covers:
  *     - {cases: "swapped_thp.*", interface: [mbind-move-strict, pageout],

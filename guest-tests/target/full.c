@@ -36,11 +36,6 @@
 #include "subject.h"
 
 #define MIB		(1L << 20)
-/*
- * More than is left free and what the lists of the CPUs may hold besides, which
- * is not counted as free: as much as the low watermark was when they were filled
- * (zone_highsize() in mm/page_alloc.c).
- */
 #define ASKED		(48 * MIB / 4096)
 #define LEAVE		(8 * MIB)
 #define UNWRITTEN	12345
