@@ -41,17 +41,23 @@
  *       - "cpuset_move.*.attach"
  *   covers:
  *     - {cases: ["cpuset_move.v1.*"],
- *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_move.v1.attach"],
- *        interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-attach], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_move.v2.*"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_move.v2.attach"],
- *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_move.v1.under_an_allocator"],
- *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [writer]}
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition:
+ *          [writer]}
  *     - {cases: ["cpuset_move.v2.under_an_allocator"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [writer]}
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
+ *          [writer]}
  *     - {cases: ["cpuset_move.v1.change_of_mems"],
  *        interface: [cpuset-v1-mems], backing: [text], condition: [quiet]}
  *     - {cases: ["cpuset_move.v2.change_of_mems"],

@@ -27,13 +27,17 @@
  *     cpuset-takes-pages: ["cpuset_threads.*"]
  *   covers:
  *     - {cases: ["cpuset_threads.v1.attach_of_*"],
- *        interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-attach], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_threads.v1.mems_under_*"],
- *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_threads.v2.attach_of_*"],
- *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_threads.v2.mems_under_*"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
+ *          [quiet]}
  */
 #include "harness.h"
 

@@ -15,9 +15,11 @@
  *     17: ["cpuset_v1_stay.*"]
  *   covers:
  *     - {cases: ["cpuset_v1_stay.*"],
- *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_v1_stay.attach*"],
- *        interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-attach], backing: [anon-private], condition:
+ *          [quiet]}
  */
 #include "harness.h"
 
