@@ -28,10 +28,6 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     "cpuset_rebind.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
- *   quick:
- *     - "cpuset_rebind.v2_static.bind"
- *     - "cpuset_rebind.v2_relative.interleave_two"
- *     - "cpuset_rebind.v1.bind"
  *   contract:
  *     17: ["cpuset_rebind.*"]
  *   known:

@@ -13,7 +13,6 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     "cpuset_v2_rules.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
- *   quick: ["cpuset_v2_rules.v2.taken_away_and_given_back"]
  *   contract:
  *     17: ["cpuset_v2_rules.*"]
  *   promises:

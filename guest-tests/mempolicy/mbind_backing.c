@@ -21,15 +21,9 @@
  *     mbind_backing.swap_cache.move_all: {swap_mib: 64}
  *     mbind_backing.swap_cache.strict: {swap_mib: 64}
  *   quick:
- *     - mbind_backing.thp.move
- *     - mbind_backing.ksm.move_all
- *     - mbind_backing.file_dirty.move
- *     - mbind_backing.shmem.move
- *     - mbind_backing.hugetlb_private.move
- *     - mbind_backing.text.move_all
  *     - mbind_backing.mlocked.move
- *     - mbind_backing.io_uring_registered.move
  *     - mbind_backing.zero_page.strict
+ *     - mbind_backing.thp.move
  *   contract:
  *     5:
  *       - "mbind_backing.file_shared*.move*"

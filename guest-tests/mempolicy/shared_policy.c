@@ -12,7 +12,8 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["shared_policy.another_process", "shared_policy.many_ranges"]
+ *   quick:
+ *     - shared_policy.another_process
  *   contract: {12: ["shared_policy.*"]}
  *   promises: {shared-mapping-policy: ["shared_policy.*"]}
  *   covers:

@@ -15,7 +15,8 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["strict.move_all.pinned_ends", "strict.move.second_vma"]
+ *   quick:
+ *     - strict.move.second_vma
  *   contract: {6: ["strict.*"]}
  *   covers:
  *     - {cases: "strict.move.pinned*", interface: [mbind-move-strict], backing:

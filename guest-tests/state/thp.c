@@ -13,7 +13,8 @@
  *   cases:
  *     thp.soft_dirty: {kconfig: [MEM_SOFT_DIRTY]}
  *     thp.write_protected: {kconfig: [USERFAULTFD]}
- *   quick: ["thp.write_protected"]
+ *   quick:
+ *     - thp.write_protected
  *   contract: {10: ["*"], 12: ["*"]}
  *   covers:
  *     - {cases: "thp.*", interface: [move_pages-set, mbind-move-strict],

@@ -11,7 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, IDLE_PAGE_TRACKING]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["young.idle_bitmap"]
  *   contract: {10: ["*"]}
  *   covers:
  *     - {cases: "*", interface: [move_pages-set, mbind-move-strict],
