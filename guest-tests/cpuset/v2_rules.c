@@ -25,9 +25,6 @@
  *     - {cases: ["cpuset_v2_rules.v2.attach_by_what_is_in_force"],
  *        interface: [cpuset-v2-attach], backing: [anon-private], condition:
  *          [quiet]}
- *     - {cases: ["cpuset_v2_rules.v2.text_that_is_no_set"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
- *          [bad-mask-size]}
  */
 #include "harness.h"
 
