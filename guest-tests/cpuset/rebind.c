@@ -36,7 +36,7 @@
  *       why: >-
  *         mpol_rebind_preferred() does not remap the nodes, against
  *         numa_memory_policy.rst, and overwrites those asked for
- *       commit: seen on 6.12; 6.1 has the same lines
+ *       commit: known-issues/preferred-is-not-rebound.md; seen on 6.1 and 6.12
  */
 #include "harness.h"
 

@@ -17,7 +17,8 @@
  *     - {cases: ["masks.*.long_mask_ends_in_a_word"], kernels: ">=6.1", why:
  *        "get_nodes() looks at all bits of the last word of a mask that is
  *        longer than MAX_NUMNODES, those past maxnode too, and fails with
- *        EINVAL, against mbind(2)", commit: seen on 6.1 and 6.12}
+ *        EINVAL, against mbind(2)", commit:
+ *        known-issues/long-node-mask-ends-in-a-word.md; seen on 6.1 and 6.12}
  *   covers:
  *     - {cases: "masks.mbind.*", interface: [mbind-move], backing:
  *        [anon-private], condition: [bad-mask-size, bad-node, bad-address]}

@@ -58,7 +58,8 @@
  *     - cases: move_pages.soft_dirty_stays
  *       kernels: "<6.12"
  *       why: a dirty page that is not soft-dirty comes out soft-dirty
- *       commit: mended before 6.12.117, which clears the bit again
+ *       commit: known-issues/soft-dirty-after-move.md; seen on 6.1 and not on
+ *         6.12
  */
 #include "harness.h"
 

@@ -178,8 +178,7 @@
  *       kernels: ">=6.12"
  *       why: the target of a large folio that PTEs map is taken for partly
  *         mapped, so that the next migration splits it
- *       commit: "__folio_remove_rmap() against migrate_folio_move() of
- *         6.12.117"
+ *       commit: known-issues/large-folio-splits-at-second-move.md; seen on 6.12
  */
 #include "harness.h"
 
