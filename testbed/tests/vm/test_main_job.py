@@ -273,3 +273,18 @@ def test_two_runs_at_once_share_one_cache(tmp_path: Path, kernel: Kernel) -> Non
     ]
     said = [run.communicate(timeout=600)[0].decode() for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
+
+
+def test_every_item_of_the_contract_and_every_promise_has_tests(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    argv = [*TESTBED, "list", "tests", "--coverage", "--json"]
+    done = proc.run(argv, cwd=tmp_path, check=False, timeout_s=300)
+    assert done.returncode == 0, done.output
+    told = json.loads(done.output[done.output.index("{") :])
+    assert told["contradictions"] == []
+    assert len(told["contract"]) == 18
+    assert [
+        one["name"] for key in ("contract", "promises") for one in told[key] if not one["tests"]
+    ] == []
+    assert told["quick"] >= 60
