@@ -146,8 +146,8 @@ static void check_isolated(struct problems *p, const char *name,
 			     placement_text(now, after, sizeof(after)));
 }
 
-const char *counters_verify(const struct counters *before, long moved,
-			    long failed)
+const char *counters_verify_all(const struct counters *before,
+				const struct counters_want *want)
 {
 	static struct problems p;
 	struct counters now;
@@ -158,14 +158,15 @@ const char *counters_verify(const struct counters *before, long moved,
 		return problems_text(&p);
 	}
 	check_delta(&p, "pgmigrate_success", before->success, now.success,
-		    moved);
-	check_delta(&p, "pgmigrate_fail", before->fail, now.fail, failed);
+		    want->moved);
+	check_delta(&p, "pgmigrate_fail", before->fail, now.fail,
+		    want->failed);
 	check_delta(&p, "thp_migration_success", before->thp_success,
-		    now.thp_success, 0);
+		    now.thp_success, want->thps_moved);
 	check_delta(&p, "thp_migration_fail", before->thp_fail, now.thp_fail,
-		    0);
+		    want->thps_failed);
 	check_delta(&p, "thp_migration_split", before->thp_split,
-		    now.thp_split, 0);
+		    now.thp_split, want->thps_split);
 	check_isolated(&p, "nr_isolated_anon", &before->isolated_anon,
 		       &now.isolated_anon);
 	check_isolated(&p, "nr_isolated_file", &before->isolated_file,
@@ -174,4 +175,12 @@ const char *counters_verify(const struct counters *before, long moved,
 		problems_add(&p, "MIGRATE_ISOLATE pageblocks: was %ld, is %ld",
 			     before->isolated_blocks, now.isolated_blocks);
 	return problems_text(&p);
+}
+
+const char *counters_verify(const struct counters *before, long moved,
+			    long failed)
+{
+	const struct counters_want want = { .moved = moved, .failed = failed };
+
+	return counters_verify_all(before, &want);
 }

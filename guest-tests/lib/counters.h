@@ -25,6 +25,22 @@ struct counters {
 /* 0, or -1 if a file of /proc or /sys cannot be read. */
 int counters_read(struct counters *c);
 
+/* What the counts of migration should have grown by. */
+struct counters_want {
+	long moved;		/* base pages, those of huge pages too */
+	long failed;
+	long thps_moved;
+	long thps_failed;
+	long thps_split;
+};
+
+/*
+ * "" if since @before the counts grew by exactly what @want says, nothing
+ * stayed isolated and no pageblock stayed MIGRATE_ISOLATE; else what differs.
+ */
+const char *counters_verify_all(const struct counters *before,
+				const struct counters_want *want);
+
 /*
  * "" if since @before exactly @moved pages were counted as moved and @failed
  * as failed, none of them a THP, nothing stayed isolated and no pageblock

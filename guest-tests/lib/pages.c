@@ -5,11 +5,13 @@
 
 #include <linux/kernel-page-flags.h>
 
+#include "kernel.h"
 #include "nodes.h"
 #include "pagemap.h"
 #include "pages.h"
 #include "pattern.h"
 #include "placement.h"
+#include "policy.h"
 
 #define KPF(name)	(1UL << KPF_##name)
 
@@ -148,6 +150,12 @@ long pages_populate(struct pages *p)
 	return numa_set_mempolicy(MPOL_DEFAULT, 0);
 }
 
+/* The offset of the first byte or word that is wrong, or -1. */
+static int content_check(const struct pages *p, long i)
+{
+	return (p->check ? : pattern_check)(pages_at(p, i), p->seed, i);
+}
+
 static int read_state(struct pages *p, struct page_state *state)
 {
 	uint64_t entries[p->count];
@@ -199,9 +207,20 @@ static void check_each(struct pages *p, page_check check)
 			     wrong - SHOWN);
 }
 
+/*
+ * Before 6.12 a query has EFAULT for a page of private memory that was never
+ * there, as for what is not mapped (FOLL_DUMP in no_page_table(), mm/gup.c).
+ */
+static bool is_untouched(int status)
+{
+	return status == UNTOUCHED ||
+	       (status == UNMAPPED && kernel_before(6, 12));
+}
+
 static bool is_misplaced(const struct pages *p, long i, struct problems *to)
 {
-	if (p->now[i].status == p->want[i])
+	if (p->now[i].status == p->want[i] ||
+	    (p->want[i] == UNTOUCHED && is_untouched(p->now[i].status)))
 		return false;
 	problems_add(to, "page %ld: wanted on %d, is on %d", i, p->want[i],
 		     p->now[i].status);
@@ -229,14 +248,19 @@ static bool has_wrong_state(const struct pages *p, long i, struct problems *to)
 {
 	const struct page_state *was = &p->was[i], *now = &p->now[i];
 	uint64_t bits = (was->pagemap ^ now->pagemap) & PM_KEPT;
-	uint64_t kbits = ((was->kflags ^ now->kflags) & KPF_KEPT) |
+	uint64_t kbits = ((was->kflags ^ now->kflags) & KPF_KEPT & ~p->unkept) |
 			 (was->kflags & ~now->kflags & KPF_NOT_LOST) |
 			 (now->kflags & KPF_TRANSIENT);
 
 	if (was->status < 0 || now->status < 0)
 		return false;
-	/* A page that moved was on the LRU, and has to be back there. */
-	if (was->status != now->status)
+	/*
+	 * A page that moved was on the LRU, and has to be back there, but for
+	 * huge pages of hugetlbfs, which never are, and tails, of which
+	 * the kpageflags of 6.1 do not tell it.
+	 */
+	if (was->status != now->status &&
+	    !(now->kflags & (KPF(HUGE) | KPF(COMPOUND_TAIL))))
 		kbits |= ~now->kflags & KPF(LRU);
 	if (bits)
 		problems_add(to,
@@ -257,7 +281,7 @@ static bool has_wrong_content(const struct pages *p, long i,
 
 	if (p->now[i].status < 0)
 		return false;
-	offset = pattern_check(pages_at(p, i), p->seed, i);
+	offset = content_check(p, i);
 	if (offset < 0)
 		return false;
 	word = pages_at(p, i) + offset;
@@ -318,7 +342,7 @@ long pages_bad(const struct pages *p)
 
 	for (i = 0; i < p->count; i++)
 		if (p->want[i] >= 0 &&
-		    pattern_check(pages_at(p, i), p->seed, i) >= 0)
+		    content_check(p, i) >= 0)
 			bad++;
 	return bad;
 }
@@ -352,35 +376,15 @@ const char *pages_shared_with(struct pages *p, pid_t pid)
 
 const char *pages_policy(const struct pages *p, long index)
 {
-	static const char *const names[] = {
-		[MPOL_DEFAULT] = "default",
-		[MPOL_PREFERRED] = "prefer",
-		[MPOL_BIND] = "bind",
-		[MPOL_INTERLEAVE] = "interleave",
-		[MPOL_LOCAL] = "local",
-	};
 	static char text[128];
 	unsigned long nodes = 0;
-	int mode, flags;
+	int mode;
 	long error;
 
 	error = numa_get_mempolicy(&mode, &nodes, pages_at(p, index),
 				   MPOL_F_ADDR);
-	if (error) {
-		snprintf(text, sizeof(text), "get_mempolicy: %s",
-			 strerror(-error));
-		return text;
-	}
-	flags = mode & MPOL_MODE_FLAGS;
-	mode &= ~MPOL_MODE_FLAGS;
-	if (mode > MPOL_LOCAL || !names[mode])
-		snprintf(text, sizeof(text), "mode %d", mode);
-	else if (mode == MPOL_DEFAULT || mode == MPOL_LOCAL)
-		snprintf(text, sizeof(text), "%s", names[mode]);
-	else
-		snprintf(text, sizeof(text), "%s%s%s:%s", names[mode],
-			 flags & MPOL_F_STATIC_NODES ? "=static" : "",
-			 flags & MPOL_F_RELATIVE_NODES ? "=relative" : "",
-			 nodes_text(nodes));
+	if (!error)
+		return policy_text(mode, nodes);
+	snprintf(text, sizeof(text), "get_mempolicy: %s", strerror(-error));
 	return text;
 }

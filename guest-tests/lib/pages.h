@@ -35,6 +35,9 @@ struct pages {
 	int *want;		/* a node, UNTOUCHED or UNMAPPED */
 	struct page_state *was;	/* at the snapshot */
 	struct page_state *now;
+	uint64_t unkept;	/* kpageflags that may come and go: 1 << KPF_x */
+	/* What pattern_check() is to others; NULL: pattern_check() itself. */
+	int (*check)(const void *page, uint64_t seed, uint64_t number);
 	struct problems problems;
 };
 

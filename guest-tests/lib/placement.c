@@ -40,9 +40,14 @@ long placement_query(pid_t pid, void *addr, long count, int *status)
 	return 0;
 }
 
-/* One line is "start policy [word] ... N0=4 N1=12 kernelpagesize_kB=4". */
+/*
+ * One line is "start policy [word] ... N0=4 N1=12 kernelpagesize_kB=4". Pages
+ * of hugetlbfs count as one each, THPs by their base pages.
+ */
 static void add_numa_maps_line(char *line, struct placement *seen)
 {
+	const char *size = strstr(line, "kernelpagesize_kB=");
+	long each = size ? strtol(size + 18, NULL, 10) * 1024 / PAGE_BYTES : 1;
 	char *word, *save;
 	int node, pages;
 
@@ -50,7 +55,7 @@ static void add_numa_maps_line(char *line, struct placement *seen)
 	     word = strtok_r(NULL, "\n ", &save))
 		if (sscanf(word, "N%d=%d", &node, &pages) == 2 &&
 		    node >= 0 && node < MAX_NODES)
-			seen->on[node] += pages;
+			seen->on[node] += pages * each;
 }
 
 int placement_numa_maps(pid_t pid, void *addr, long count,
@@ -78,7 +83,7 @@ int placement_numa_maps(pid_t pid, void *addr, long count,
 
 const char *placement_policy(pid_t pid, void *addr, char *text, size_t bytes)
 {
-	char path[64], *line = NULL, *start, *policy, *save;
+	char path[64], *line = NULL, *start, *policy, *rest, *save;
 	size_t room = 0;
 	FILE *file;
 
@@ -90,7 +95,13 @@ const char *placement_policy(pid_t pid, void *addr, char *text, size_t bytes)
 	while (!text[0] && getline(&line, &room, file) > 0) {
 		start = strtok_r(line, "\n ", &save);
 		policy = strtok_r(NULL, "\n ", &save);
-		if (policy && strtoul(start, NULL, 16) == (uintptr_t)addr)
+		if (!policy || strtoul(start, NULL, 16) != (uintptr_t)addr)
+			continue;
+		rest = strtok_r(NULL, "\n ", &save);
+		/* "prefer (many):0" and "weighted interleave:0" are one name */
+		if (rest && (rest[0] == '(' || !strcmp(policy, "weighted")))
+			snprintf(text, bytes, "%s %s", policy, rest);
+		else
 			snprintf(text, bytes, "%s", policy);
 	}
 	free(line);

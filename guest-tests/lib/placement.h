@@ -27,7 +27,10 @@ bool placement_equal(const struct placement *a, const struct placement *b);
 /* The status of @count pages from @addr on; pid 0 is the caller. 0 or -errno */
 long placement_query(pid_t pid, void *addr, long count, int *status);
 
-/* Totals over the VMAs that begin in the range; absent is not told. 0 or -1. */
+/*
+ * Totals in base pages over the VMAs that begin in the range; absent is not
+ * told. 0 or -1.
+ */
 int placement_numa_maps(pid_t pid, void *addr, long count,
 			struct placement *seen);
 

@@ -26,11 +26,14 @@ const char *subject_look(struct subject *s)
 const char *subject_verify(struct subject *s, long failed, const char *what)
 {
 	const char *problem = pages_verify(&s->pages, what);
+	struct counters_want want = s->thps;
 
 	if (process_read(&now, s->pages.pid))
 		return "cannot read the state of the child";
+	want.moved += subject_moved();
+	want.failed += failed;
 	if (!*problem)
-		problem = counters_verify(&s->before, subject_moved(), failed);
+		problem = counters_verify_all(&s->before, &want);
 	if (!*problem && holder_bad(&s->holder))
 		problem = "the child finds pages that lost their content";
 	return problem;

@@ -17,6 +17,8 @@ struct subject {
 	struct pages pages;
 	struct holder holder;
 	struct counters before;
+	/* Huge pages among what moves from the last look on: thps_* only. */
+	struct counters_want thps;
 };
 
 /* Start it with @prepare, which is to populate s->pages. 0 or an error. */

@@ -24,6 +24,15 @@
 /* get_nodes() in mm/mempolicy.c takes one off maxnode before it uses it. */
 #define MAXNODE		(MAX_NODES + 1)
 
+/* Since 6.9; the headers to build with may be older. */
+#define MODE_WEIGHTED_INTERLEAVE	6
+/* The lowest mode that no kernel knows. */
+#define MODE_UNKNOWN			1000
+
+#ifndef SYS_set_mempolicy_home_node
+#define SYS_set_mempolicy_home_node	450
+#endif
+
 #define PAGE_BYTES	((unsigned long)sysconf(_SC_PAGESIZE))
 
 static inline long kernel_result(long result)
@@ -36,6 +45,14 @@ static inline long numa_mbind(void *addr, size_t bytes, int mode,
 {
 	return kernel_result(syscall(SYS_mbind, addr, bytes, mode, &nodes,
 				     MAXNODE, flags));
+}
+
+/* Since 5.17. */
+static inline long numa_home_node(void *addr, size_t bytes, unsigned long node,
+				  unsigned long flags)
+{
+	return kernel_result(syscall(SYS_set_mempolicy_home_node, addr, bytes,
+				     node, flags));
 }
 
 static inline long numa_set_mempolicy(int mode, unsigned long nodes)

@@ -10,7 +10,7 @@ from typing import Final, NoReturn
 import click
 
 from testbed import __version__
-from testbed.cli import cache, kernels, lists, past, series
+from testbed.cli import cache, kernels, lists, past, selfcheck, series
 from testbed.cli.screen import WIDTH
 from testbed.core.text import clean
 from testbed.errors import TestbedError, UserError
@@ -29,7 +29,7 @@ def cli() -> None:
 
 for _command in (
     *(kernels.run, kernels.build, kernels.boot, kernels.test),
-    *(series.check, series.bisect),
+    *(series.check, series.bisect, selfcheck.selfcheck),
     *(past.debug, past.replay),
     *(lists.list_, lists.kconfig, lists.doctor, cache.clean),
 ):
@@ -70,6 +70,6 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
 def _tell_interrupted(cause: BaseException | None) -> str:
     kept = f"the cache {cache_dir()} (whole)"
     if isinstance(cause, RunInterruptedError):
-        command = shlex.join(("testbed", "run", "--resume", str(cause.folder)))
+        command = shlex.join(cause.command)
         kept += f", and every test that had ended; `{command}` runs the rest"
     return f"\ninterrupted: every guest and build was ended; kept: {kept}"

@@ -41,9 +41,9 @@ class CellJob:
     """One pytest run; its files go to ``folder``.
 
     A test is left out that one of the topologies ``before`` can host.
-    ``workers`` tests run at once, if the machine has room. ``finished`` are the ids of the tests
-    that are not to be run: :func:`run_cells` takes them from what an earlier part of the run left
-    in ``folder``.
+    ``workers`` tests run at once, if the machine has room. ``finished`` are the ids of tests that
+    are not to be run; :func:`run_cells` adds those that an earlier part of the run finished, by
+    what it left in ``folder``.
     """
 
     name: str
@@ -181,7 +181,7 @@ def _start(job: CellJob, on_event: OnEvent) -> _Running | CellOutcome:
     events.cut_torn_line()
     _tell(job.name, events, on_event)
     spent_s = sum_seconds(events.events, until_s=events.last_write_s())
-    job = replace(job, finished=find_finished(events.events))
+    job = replace(job, finished=(*job.finished, *find_finished(events.events)))
     if is_complete(events.events):
         return _make_outcome(job, events, seconds=spent_s)
     if job.finished:

@@ -63,10 +63,11 @@ _NOT_BOOTED: Final = Accel(name="none", reason="nothing was booted")
 
 
 class RunInterruptedError(KeyboardInterrupt):
-    """A run was ended by Ctrl-C; what it has finished is in ``folder``, for :func:`resume`."""
+    """A run was ended by Ctrl-C; what it has finished is in ``folder``, ``command`` goes on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, command: tuple[str, ...] = ()) -> None:
         self.folder = folder
+        self.command = command or ("testbed", "run", "--resume", str(folder))
         super().__init__()
 
 

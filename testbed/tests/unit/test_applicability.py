@@ -6,6 +6,8 @@ from testbed.core.applicability import explain_hosted, explain_unhosted
 from testbed.core.needs import Needs
 from testbed.host import catalog
 
+NO_BARE = "needs 1 nodes with a CPU and no memory, two-nodes has 0"
+
 
 @pytest.mark.parametrize(
     ("needs", "topology", "told"),
@@ -18,7 +20,7 @@ from testbed.host import catalog
         (
             Needs(memoryless=1),
             "two-nodes",
-            "needs 1 nodes with a CPU and no memory, two-nodes has 0",
+            NO_BARE,
         ),
         (Needs(virtio_mem=2), "virtio-mem", ""),
         (Needs(virtio_mem=1), "two-nodes", "needs 1 virtio-mem devices, two-nodes has 0"),

@@ -159,3 +159,25 @@ def test_coverage_is_of_tests(words: tuple[str, ...], said: str, tmp_path: Path)
     done = call("list", *words, folder=tmp_path)
     assert (done.returncode, done.output.count("\n")) == (2, 1)
     assert done.output.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--mutants", "nowhere"], "nowhere: no such folder; --mutants is one of *.patch files"),
+        (["--mutants", "."], "holds no mutant: neither a *.patch file nor a series' folder"),
+        (["--mutant", "no-such-*"], "--mutant no-such-*: none is called so; there are: "),
+        (["--commit", "v6.12"], "are about a tree of yours: add --tree DIR"),
+        (["--resume", "latest"], "no selfcheck to resume: none under "),
+        (["--json", "no/such/file"], "--json no/such/file: there is no folder "),
+        (["-t", "ten-nodes"], "'ten-nodes' is no topology"),
+    ],
+)
+def test_a_selfcheck_that_cannot_be_is_one_line_and_exit_2(
+    options: list[str], said: str, tmp_path: Path
+) -> None:
+    done = call("selfcheck", *options, folder=tmp_path)
+    assert (done.returncode, done.output.count("\n")) == (2, 1)
+    assert said in done.output
+    assert not (tmp_path / "cache").exists()
+    assert not (tmp_path / "runs").exists()

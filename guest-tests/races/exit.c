@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The process that is being moved ends in mid-call, or becomes another program
+ * by execve(2). The call has the old memory by a reference then, and goes on
+ * with what is left of it (get_task_mm() in kernel_migrate_pages() and
+ * find_mm_struct(), 6.12): it ends with a count. Where it came too late it
+ * ends with EINVAL for a process that has no memory any more and with ESRCH
+ * for one that was waited for. The memory goes with the last reference,
+ * whoever had it.
+ *
+ * testbed:
+ *   nodes: 2
+ *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
+ *   features: []
+ *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
+ *   contract: {14: ["exit.*"]}
+ *   promises: {other-process: ["exit.*"]}
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/wait.h>
+
+#include "harness.h"
+
+#include "holder.h"
+#include "nodes.h"
+#include "proc.h"
+#include "race_pages.h"
+
+#define COUNT		64
+#define ROUNDS		30
+
+FIXTURE(exit)
+{
+	struct contest contest;
+	struct race race;
+	long free_before;
+};
+
+/* Of the round: the child that is moved, and what moves it. */
+static struct holder victim;
+static long (*move_victim)(struct contest *c);
+static long late;
+
+/* Free pages of all nodes: /sys/devices/system/node/node0/vmstat and so on. */
+static long free_pages(const struct contest *c)
+{
+	long free = 0, value;
+	char path[80], text[16384], *line;
+	int i;
+
+	proc_write("/proc/sys/vm/stat_refresh", "1");
+	for (i = 0; i < 2; i++) {
+		snprintf(path, sizeof(path),
+			 "/sys/devices/system/node/node%d/vmstat", c->node[i]);
+		if (proc_read(path, text, sizeof(text)) < 0)
+			return -1;
+		line = strstr(text, "nr_free_pages ");
+		if (!line || sscanf(line, "nr_free_pages %ld", &value) != 1)
+			return -1;
+		free += value;
+	}
+	return free;
+}
+
+static long populate_anew(struct pages *p)
+{
+	if (madvise(p->addr, p->count * PAGE_BYTES, MADV_DONTNEED))
+		return -1;
+	return pages_populate(p);
+}
+
+static long by_migrate_pages(struct contest *c)
+{
+	return numa_migrate_pages(victim.peer.pid, NODE(c->node[0]),
+				  NODE(c->node[1]));
+}
+
+static long by_move_pages(struct contest *c)
+{
+	long i;
+
+	for (i = 0; i < COUNT; i++)
+		c->nodes[i] = c->node[1];
+	return numa_move_pages(victim.peer.pid, COUNT, c->addrs, c->nodes,
+			       c->status, c->flags);
+}
+
+static void move(void *contest, int round)
+{
+	struct contest *c = contest;
+
+	(void)round;
+	c->result = move_victim(c);
+	if (c->result == -ESRCH || c->result == -EINVAL)
+		late++;
+	else if (c->result >= 0)
+		c->moved++;
+	else
+		c->wrong = strerrorname_np(-c->result);
+}
+
+static void kill_victim(void *contest, int round)
+{
+	struct contest *c = contest;
+
+	(void)round;
+	kill(victim.peer.pid, SIGKILL);
+	if (holder_end(&victim) != 128 + SIGKILL)
+		c->wrong = "the child did not die of the signal";
+	c->acted++;
+}
+
+/* The program goes on as it should: its text was at the child's addresses. */
+static long run_true(struct pages *p)
+{
+	(void)p;
+	execl("/bin/busybox", "true", (char *)NULL);
+	_exit(99);
+}
+
+static void exec_victim(void *contest, int round)
+{
+	struct contest *c = contest;
+
+	(void)round;
+	/* No answer comes: the pipes are closed by the execve(2). */
+	if (holder_call(&victim, run_true) != -1 || holder_end(&victim))
+		c->wrong = "the program did not end well";
+	c->acted++;
+}
+
+/* A new child for the next round; its pages are on the first node. */
+static const char *begin_round(void *contest, int round)
+{
+	struct contest *c = contest;
+
+	(void)round;
+	if (c->wrong)
+		return c->wrong;
+	/* Gone, and nothing is left that could be moved. */
+	if (move_victim(c) != -ESRCH)
+		return "a process that is gone was moved";
+	if (holder_start(&victim, &c->pages, populate_anew))
+		return "cannot start the next child";
+	return "";
+}
+
+FIXTURE_SETUP(exit)
+{
+	struct contest *c = &self->contest;
+
+	if (contest_nodes(c))
+		SKIP(return, "needs 2 nodes with memory");
+	self->race.mover = move;
+	self->race.judge = begin_round;
+	self->race.arg = c;
+	self->race.rounds = ROUNDS;
+	ASSERT_EQ(0, pages_map(&c->pages, COUNT, MAP_PRIVATE));
+	ASSERT_EQ(0, contest_begin(c));
+	ASSERT_EQ(0, holder_start(&victim, &c->pages, populate_anew));
+	self->free_before = free_pages(c);
+	ASSERT_LT(0, self->free_before);
+}
+
+/* Mappings, threads and peers end with the test's process. */
+FIXTURE_TEARDOWN(exit)
+{
+}
+
+/*
+ * The last child still lives. A page lost in each round would be a few dozen;
+ * all those of one child in each round thousands: between the two is what the
+ * machine allocates for itself.
+ */
+#define RUN() do {							\
+	struct contest *c = &self->contest;				\
+									\
+	ASSERT_CLEAN(race_run(&self->race));				\
+	EXPECT_EQ(self->race.done, c->acted);				\
+	EXPECT_LT(0, c->moved);						\
+	TH_LOG("%ld of %d calls came too late", late, self->race.done);	\
+	EXPECT_CLEAN(race_settled(&c->before));				\
+	EXPECT_GT(COUNT * ROUNDS / 2, self->free_before - free_pages(c)); \
+	EXPECT_EQ(0, holder_bad(&victim));				\
+	EXPECT_EQ(0, holder_end(&victim));				\
+	EXPECT_EQ(0, pages_bad(&c->pages));				\
+	EXPECT_CLEAN(pages_verify(&c->pages, "the parent's own"));	\
+} while (0)
+
+TEST_F(exit, killed_under_migrate_pages)
+{
+	move_victim = by_migrate_pages;
+	self->race.rival = kill_victim;
+	RUN();
+}
+
+TEST_F(exit, killed_under_move_pages)
+{
+	move_victim = by_move_pages;
+	self->race.rival = kill_victim;
+	RUN();
+}
+
+TEST_F(exit, exec_under_migrate_pages)
+{
+	move_victim = by_migrate_pages;
+	self->race.rival = exec_victim;
+	RUN();
+}
+
+TEST_F(exit, exec_under_move_pages)
+{
+	move_victim = by_move_pages;
+	self->race.rival = exec_victim;
+	RUN();
+}
+
+TEST_HARNESS_MAIN
