@@ -19,14 +19,8 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
- *     cpuset_allowed.v1.migrate_outside_of_the_target_s: {kconfig: [CPUSETS_V1]}
- *     cpuset_allowed.v1.migrate_outside_of_the_caller_s: {kconfig: [CPUSETS_V1]}
- *     cpuset_allowed.v1.migrate_cut_down_to_the_caller_s: {nodes: 3, kconfig: [CPUSETS_V1]}
- *     cpuset_allowed.v1.move_outside_of_the_target_s: {kconfig: [CPUSETS_V1]}
- *     cpuset_allowed.v1.move_outside_of_the_caller_s: {kconfig: [CPUSETS_V1]}
- *     cpuset_allowed.v1.policy_of_the_task: {kconfig: [CPUSETS_V1]}
- *     cpuset_allowed.v1.policy_of_a_range: {kconfig: [CPUSETS_V1]}
- *     cpuset_allowed.v2.migrate_cut_down_to_the_caller_s: {nodes: 3}
+ *     "cpuset_allowed.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
+ *     "cpuset_allowed.*.migrate_cut_down_to_the_caller_s": {nodes: 3}
  *   quick:
  *     - "cpuset_allowed.v2.migrate_outside_of_the_target_s"
  *     - "cpuset_allowed.v1.move_outside_of_the_target_s"
@@ -38,15 +32,20 @@
  *     other-process: ["cpuset_allowed.*.migrate_*"]
  *   covers:
  *     - {cases: ["cpuset_allowed.*.migrate_*"],
- *        interface: [migrate_pages-child], backing: [anon-private], condition: [target-outside-cpuset]}
+ *        interface: [migrate_pages-child], backing: [anon-private], condition:
+ *          [target-outside-cpuset]}
  *     - {cases: ["cpuset_allowed.*.migrate_outside_of_the_target_s"],
- *        interface: [migrate_pages-child], backing: [anon-private], condition: [no-capability]}
+ *        interface: [migrate_pages-child], backing: [anon-private], condition:
+ *          [no-capability]}
  *     - {cases: ["cpuset_allowed.*.move_*"],
- *        interface: [move_pages-set], backing: [anon-private], condition: [target-outside-cpuset]}
+ *        interface: [move_pages-set], backing: [anon-private], condition:
+ *          [target-outside-cpuset]}
  *     - {cases: ["cpuset_allowed.*.policy_of_the_task"],
- *        interface: [set_mempolicy], backing: [anon-private], condition: [target-outside-cpuset]}
+ *        interface: [set_mempolicy], backing: [anon-private], condition:
+ *          [target-outside-cpuset]}
  *     - {cases: ["cpuset_allowed.*.policy_of_a_range"],
- *        interface: [mbind-move-strict], backing: [anon-private], condition: [target-outside-cpuset]}
+ *        interface: [mbind-move-strict], backing: [anon-private], condition:
+ *          [target-outside-cpuset]}
  */
 #include "harness.h"
 

@@ -14,20 +14,7 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
- *     cpuset_move.v1.change_of_mems: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1.pages_outside_the_old_mems: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1.attach: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1.new_pages: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1.shared_pages: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1.pinned_pages: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1.under_an_allocator: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1_as_v2.change_of_mems: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1_as_v2.pages_outside_the_old_mems: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1_as_v2.attach: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1_as_v2.new_pages: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1_as_v2.shared_pages: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1_as_v2.pinned_pages: {kconfig: [CPUSETS_V1]}
- *     cpuset_move.v1_as_v2.under_an_allocator: {kconfig: [CPUSETS_V1]}
+ *     "cpuset_move.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
  *   quick: ["cpuset_move.v1.change_of_mems", "cpuset_move.v2.attach"]
  *   contract:
  *     17: ["cpuset_move.*"]
@@ -41,17 +28,23 @@
  *       - "cpuset_move.*.attach"
  *   covers:
  *     - {cases: ["cpuset_move.v1.*"],
- *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_move.v1.attach"],
- *        interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-attach], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_move.v2.*"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_move.v2.attach"],
- *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_move.v1.under_an_allocator"],
- *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [writer]}
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition:
+ *          [writer]}
  *     - {cases: ["cpuset_move.v2.under_an_allocator"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [writer]}
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
+ *          [writer]}
  *     - {cases: ["cpuset_move.v1.change_of_mems"],
  *        interface: [cpuset-v1-mems], backing: [text], condition: [quiet]}
  *     - {cases: ["cpuset_move.v2.change_of_mems"],

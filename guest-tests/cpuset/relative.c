@@ -16,46 +16,12 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
- *     cpuset_relative.v1_mems.pair_to_pair: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.pair_down: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.across: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.apart: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.overlapping: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.overlapping_down: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.one_in_common: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.three_to_two_with_one_in_both: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.one_to_three: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.all_to_one: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.three_to_two: {nodes: 5, kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.two_to_three: {nodes: 5, kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.three_up_by_one: {nodes: 6, kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.half_to_half: {nodes: 8, kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_mems.eight_to_three: {nodes: 8, kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.pair_to_pair: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.pair_down: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.across: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.apart: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.overlapping: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.overlapping_down: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.one_in_common: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.three_to_two_with_one_in_both: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.one_to_three: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.all_to_one: {kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.three_to_two: {nodes: 5, kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.two_to_three: {nodes: 5, kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.three_up_by_one: {nodes: 6, kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.half_to_half: {nodes: 8, kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v1_attach.eight_to_three: {nodes: 8, kconfig: [CPUSETS_V1]}
- *     cpuset_relative.v2_mems.three_to_two: {nodes: 5}
- *     cpuset_relative.v2_mems.two_to_three: {nodes: 5}
- *     cpuset_relative.v2_mems.three_up_by_one: {nodes: 6}
- *     cpuset_relative.v2_mems.half_to_half: {nodes: 8}
- *     cpuset_relative.v2_mems.eight_to_three: {nodes: 8}
- *     cpuset_relative.v2_attach.three_to_two: {nodes: 5}
- *     cpuset_relative.v2_attach.two_to_three: {nodes: 5}
- *     cpuset_relative.v2_attach.three_up_by_one: {nodes: 6}
- *     cpuset_relative.v2_attach.half_to_half: {nodes: 8}
- *     cpuset_relative.v2_attach.eight_to_three: {nodes: 8}
+ *     "cpuset_relative.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
+ *     "cpuset_relative.*.three_to_two": {nodes: 5}
+ *     "cpuset_relative.*.two_to_three": {nodes: 5}
+ *     "cpuset_relative.*.three_up_by_one": {nodes: 6}
+ *     "cpuset_relative.*.half_to_half": {nodes: 8}
+ *     "cpuset_relative.*.eight_to_three": {nodes: 8}
  *   quick:
  *     - "cpuset_relative.v2_mems.pair_to_pair"
  *     - "cpuset_relative.v1_attach.overlapping"
@@ -67,13 +33,17 @@
  *     cpuset-takes-pages: ["cpuset_relative.*"]
  *   covers:
  *     - {cases: ["cpuset_relative.v1_mems.*"],
- *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_relative.v1_attach.*"],
- *        interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-attach], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_relative.v2_mems.*"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_relative.v2_attach.*"],
- *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition:
+ *          [quiet]}
  */
 #include "harness.h"
 

@@ -35,7 +35,7 @@ _needs_v1 = pytest.mark.needs(
     nodes=3,
     empty_nodes=1,
     dimm_slots=2,
-    kconfig=["CPUSETS", "CPUSETS_V1", "MEMORY_HOTREMOVE", "ACPI_HOTPLUG_MEMORY"],
+    kconfig=["CPUSETS", "CPUSETS_V1 since 6.12", "MEMORY_HOTREMOVE", "ACPI_HOTPLUG_MEMORY"],
     timeout_s=120,
 )
 

@@ -15,11 +15,7 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
- *     cpuset_threads.v1.attach_of_a_thread: {kconfig: [CPUSETS_V1]}
- *     cpuset_threads.v1.attach_of_the_leader: {kconfig: [CPUSETS_V1]}
- *     cpuset_threads.v1.attach_of_the_process: {kconfig: [CPUSETS_V1]}
- *     cpuset_threads.v1.mems_under_a_thread: {kconfig: [CPUSETS_V1]}
- *     cpuset_threads.v1.mems_under_both: {kconfig: [CPUSETS_V1]}
+ *     "cpuset_threads.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
  *   quick: ["cpuset_threads.v2.attach_of_the_leader"]
  *   contract:
  *     17: ["cpuset_threads.*"]
@@ -27,13 +23,17 @@
  *     cpuset-takes-pages: ["cpuset_threads.*"]
  *   covers:
  *     - {cases: ["cpuset_threads.v1.attach_of_*"],
- *        interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-attach], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_threads.v1.mems_under_*"],
- *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_threads.v2.attach_of_*"],
- *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_threads.v2.mems_under_*"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
+ *          [quiet]}
  */
 #include "harness.h"
 

@@ -11,7 +11,8 @@
  *
  * testbed:
  *   nodes: 2
- *   kconfig: [NUMA, CPUSETS, CPUSETS_V1, HUGETLBFS, PROC_PAGE_MONITOR]
+ *   kconfig: [NUMA, CPUSETS, CPUSETS_V1 since 6.12, HUGETLBFS,
+ *             PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   contract:

@@ -7,7 +7,8 @@
  *
  * testbed:
  *   nodes: 2
- *   kconfig: [NUMA, MIGRATION, CPUSETS, CPUSETS_V1, PROC_PAGE_MONITOR]
+ *   kconfig: [NUMA, MIGRATION, CPUSETS, CPUSETS_V1 since 6.12,
+ *             PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   quick: ["cpuset_v1_stay.change_of_mems"]
@@ -15,9 +16,11 @@
  *     17: ["cpuset_v1_stay.*"]
  *   covers:
  *     - {cases: ["cpuset_v1_stay.*"],
- *        interface: [cpuset-v1-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_v1_stay.attach*"],
- *        interface: [cpuset-v1-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v1-attach], backing: [anon-private], condition:
+ *          [quiet]}
  */
 #include "harness.h"
 

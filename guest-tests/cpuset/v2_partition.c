@@ -13,9 +13,11 @@
  *     17: ["cpuset_partition.*"]
  *   covers:
  *     - {cases: ["cpuset_partition.*.mems_and_pages"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_partition.*.attach"],
- *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition:
+ *          [quiet]}
  */
 #include "harness.h"
 

@@ -12,24 +12,23 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
- *     cpuset_v2_rules.v1_as_v2.taken_away_and_given_back: {kconfig: [CPUSETS_V1]}
- *     cpuset_v2_rules.v1_as_v2.outside_of_the_parent: {kconfig: [CPUSETS_V1]}
- *     cpuset_v2_rules.v1_as_v2.grandchild: {kconfig: [CPUSETS_V1]}
- *     cpuset_v2_rules.v1_as_v2.attach_by_what_is_in_force: {kconfig: [CPUSETS_V1]}
- *     cpuset_v2_rules.v1_as_v2.not_emptied_under_a_process: {kconfig: [CPUSETS_V1]}
- *     cpuset_v2_rules.v1_as_v2.text_that_is_no_set: {kconfig: [CPUSETS_V1]}
+ *     "cpuset_v2_rules.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
  *   quick: ["cpuset_v2_rules.v2.taken_away_and_given_back"]
  *   contract:
  *     17: ["cpuset_v2_rules.*"]
  *   promises:
- *     cpuset-takes-pages: ["cpuset_v2_rules.*.taken_away_and_given_back", "cpuset_v2_rules.*.grandchild"]
+ *     cpuset-takes-pages: ["cpuset_v2_rules.*.taken_away_and_given_back",
+ *       "cpuset_v2_rules.*.grandchild"]
  *   covers:
  *     - {cases: ["cpuset_v2_rules.v2.taken_away_and_given_back"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_v2_rules.v2.attach_by_what_is_in_force"],
- *        interface: [cpuset-v2-attach], backing: [anon-private], condition: [quiet]}
+ *        interface: [cpuset-v2-attach], backing: [anon-private], condition:
+ *          [quiet]}
  *     - {cases: ["cpuset_v2_rules.v2.text_that_is_no_set"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition: [bad-mask-size]}
+ *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
+ *          [bad-mask-size]}
  */
 #include "harness.h"
 

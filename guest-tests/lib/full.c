@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "full.h"
+#include "node_stat.h"
 #include "proc.h"
 #include "syscalls.h"
 
@@ -28,31 +27,9 @@ static const struct knob calm[FULL_KNOBS] = {
 	{ "/proc/sys/vm/min_free_kbytes", "1024" },
 };
 
-/* The number behind @name in a file of "name value" or "name: value" lines. */
-static long read_number(const char *path, const char *name)
-{
-	char text[16384], *found;
-
-	if (proc_read(path, text, sizeof(text)) < 0)
-		return -1;
-	found = strstr(text, name);
-	return found ? strtol(found + strlen(name), NULL, 10) : -1;
-}
-
-long node_free(int node)
-{
-	char path[64];
-	long kib;
-
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo",
-		 node);
-	kib = read_number(path, "MemFree:");
-	return kib < 0 ? -1 : kib * 1024;
-}
-
 long full_oom_kills(void)
 {
-	return read_number("/proc/vmstat", "\noom_kill ");
+	return system_stat("oom_kill");
 }
 
 static int take_step(int node)
@@ -70,7 +47,7 @@ static int take(int node, long leave)
 {
 	long left;
 
-	while ((left = node_free(node)) > leave)
+	while ((left = node_free(node)) * (long)PAGE_BYTES > leave)
 		if (take_step(node))
 			return -1;
 	return left < 0 ? -1 : 0;

@@ -15,9 +15,6 @@ struct full {
 	char was[FULL_KNOBS][32];
 };
 
-/* Bytes free on @node; -1 if sysfs does not say. */
-long node_free(int node);
-
 /*
  * Keep kcompactd and kswapd from moving or freeing what is to stay, lower the
  * watermarks, so that most of a node can be taken, and start the process that

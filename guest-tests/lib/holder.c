@@ -20,18 +20,26 @@ static long bad_pages(struct pages *pages)
 	return pages_bad(pages);
 }
 
-long holder_start(struct holder *h, struct pages *pages, holder_fn prepare)
+long holder_start_blind(struct holder *h, struct pages *pages)
 {
 	/* On the stack, since a fixture may be in memory that both share. */
 	struct peer peer;
 	pid_t pid = peer_fork(&peer);
-	long result;
 
 	if (pid < 0)
 		return -1;
 	if (pid == 0)
 		hold(&peer, pages);
 	h->peer = peer;
+	return 0;
+}
+
+long holder_start(struct holder *h, struct pages *pages, holder_fn prepare)
+{
+	long result = holder_start_blind(h, pages);
+
+	if (result)
+		return result;
 	result = holder_call(h, prepare);
 	if (result)
 		return result;

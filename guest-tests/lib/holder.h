@@ -22,6 +22,9 @@ struct holder {
  */
 long holder_start(struct holder *h, struct pages *pages, holder_fn prepare);
 
+/* The same without @prepare, and without a look at the pages. 0 or -1. */
+long holder_start_blind(struct holder *h, struct pages *pages);
+
 /* Have it call @fn: the two share all addresses. -1 if it died. */
 long holder_call(struct holder *h, holder_fn fn);
 

@@ -13,14 +13,20 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["addresses.mbind_move.layout", "addresses.move_pages.futex_private", "addresses.cpuset.futex_shared"]
+ *   quick: ["addresses.mbind_move.layout",
+ *     "addresses.move_pages.futex_private", "addresses.cpuset.futex_shared"]
  *   promises: {addresses-kept: ["addresses.*"]}
  *   covers:
- *     - {cases: "addresses.mbind_move.*", interface: [mbind-move], backing: [anon-private], condition: [quiet]}
- *     - {cases: "addresses.mbind_move_all.*", interface: [mbind-move-all], backing: [anon-private, anon-shared], condition: [quiet]}
- *     - {cases: "addresses.move_pages.*", interface: [move_pages-set], backing: [anon-private, anon-shared], condition: [quiet]}
- *     - {cases: "addresses.migrate_pages.*", interface: [migrate_pages-self], backing: [anon-private, anon-shared], condition: [quiet]}
- *     - {cases: "addresses.cpuset.*", interface: [cpuset-v2-mems], backing: [anon-private, anon-shared], condition: [quiet]}
+ *     - {cases: "addresses.mbind_move.*", interface: [mbind-move], backing:
+ *        [anon-private], condition: [quiet]}
+ *     - {cases: "addresses.mbind_move_all.*", interface: [mbind-move-all],
+ *        backing: [anon-private, anon-shared], condition: [quiet]}
+ *     - {cases: "addresses.move_pages.*", interface: [move_pages-set], backing:
+ *        [anon-private, anon-shared], condition: [quiet]}
+ *     - {cases: "addresses.migrate_pages.*", interface: [migrate_pages-self],
+ *        backing: [anon-private, anon-shared], condition: [quiet]}
+ *     - {cases: "addresses.cpuset.*", interface: [cpuset-v2-mems], backing:
+ *        [anon-private, anon-shared], condition: [quiet]}
  */
 #include "harness.h"
 

@@ -20,9 +20,12 @@
  *   quick: ["allocation.*.each_mode"]
  *   contract: {7: ["allocation.*"]}
  *   covers:
- *     - {cases: "allocation.private.*", interface: [set_mempolicy], backing: [anon-private], condition: [quiet]}
- *     - {cases: "allocation.shared.*", interface: [set_mempolicy], backing: [shmem], condition: [quiet]}
- *     - {cases: ["allocation.written.*", "allocation.mapped.*"], interface: [set_mempolicy], backing: [file-shared], condition: [quiet]}
+ *     - {cases: "allocation.private.*", interface: [set_mempolicy], backing:
+ *        [anon-private], condition: [quiet]}
+ *     - {cases: "allocation.shared.*", interface: [set_mempolicy], backing:
+ *        [shmem], condition: [quiet]}
+ *     - {cases: ["allocation.written.*", "allocation.mapped.*"], interface:
+ *        [set_mempolicy], backing: [file-shared], condition: [quiet]}
  */
 #include "harness.h"
 

@@ -14,10 +14,13 @@
  *   scope: file
  *   quick: ["file_policy.text"]
  *   contract: {12: ["file_policy.*"]}
- *   promises: {shared-mapping-policy: ["file_policy.text"], addresses-kept: ["file_policy.text"]}
+ *   promises: {shared-mapping-policy: ["file_policy.text"], addresses-kept:
+ *     ["file_policy.text"]}
  *   covers:
- *     - {cases: "file_policy.text", interface: [mbind-move, mbind-move-all], backing: [text], condition: [quiet]}
- *     - {cases: "file_policy.copies", interface: [mbind-move-strict], backing: [file-cow], condition: [quiet]}
+ *     - {cases: "file_policy.text", interface: [mbind-move, mbind-move-all],
+ *        backing: [text], condition: [quiet]}
+ *     - {cases: "file_policy.copies", interface: [mbind-move-strict], backing:
+ *        [file-cow], condition: [quiet]}
  */
 #include "harness.h"
 

@@ -18,8 +18,10 @@
  *   quick: ["home_node.bind.new_pages"]
  *   contract: {7: ["home_node.*"]}
  *   covers:
- *     - {cases: "home_node.*", interface: [home_node], backing: [anon-private, anon-shared], condition: [quiet]}
- *     - {cases: "home_node.*.errors", interface: [home_node], backing: [anon-private], condition: [bad-node, bad-address, hole]}
+ *     - {cases: "home_node.*", interface: [home_node], backing: [anon-private,
+ *        anon-shared], condition: [quiet]}
+ *     - {cases: "home_node.*.errors", interface: [home_node], backing:
+ *        [anon-private], condition: [bad-node, bad-address, hole]}
  */
 #include "harness.h"
 

@@ -15,7 +15,8 @@
  *   quick: ["inherit.fork", "inherit.precedence"]
  *   contract: {7: ["inherit.*"]}
  *   covers:
- *     - {cases: "inherit.*", interface: [set_mempolicy], backing: [anon-private], condition: [quiet]}
+ *     - {cases: "inherit.*", interface: [set_mempolicy], backing:
+ *        [anon-private], condition: [quiet]}
  */
 #include "harness.h"
 

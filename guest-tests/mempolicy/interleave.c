@@ -22,8 +22,11 @@
  *   quick: ["interleave.private_range", "interleave.page_cache_in_turn"]
  *   contract: {7: ["interleave.*"]}
  *   covers:
- *     - {cases: ["interleave.private_range", "interleave.remapped", "interleave.task_policy"], interface: [mbind-move-strict, mbind-move], backing: [anon-private], condition: [quiet]}
- *     - {cases: "interleave.shared_*", interface: [mbind-move-strict], backing: [shmem], condition: [quiet]}
+ *     - {cases: ["interleave.private_range", "interleave.remapped",
+ *        "interleave.task_policy"], interface: [mbind-move-strict, mbind-move],
+ *        backing: [anon-private], condition: [quiet]}
+ *     - {cases: "interleave.shared_*", interface: [mbind-move-strict], backing:
+ *        [shmem], condition: [quiet]}
  */
 #include "harness.h"
 

@@ -13,10 +13,15 @@
  *   quick: ["masks.*.flags_by_mode", "masks.*.length"]
  *   contract: {7: ["masks.*"]}
  *   known:
- *     - {cases: ["masks.*.long_mask_ends_in_a_word"], kernels: ">=5.15", why: "get_nodes() looks at all bits of the last word of a mask that is longer than MAX_NUMNODES, those past maxnode too, and fails with EINVAL, against mbind(2)", commit: "\"mm: simplify compat numa syscalls\", 5.15, and all releases since"}
+ *     - {cases: ["masks.*.long_mask_ends_in_a_word"], kernels: ">=6.1", why:
+ *        "get_nodes() looks at all bits of the last word of a mask that is
+ *        longer than MAX_NUMNODES, those past maxnode too, and fails with
+ *        EINVAL, against mbind(2)", commit: seen on 6.1 and 6.12}
  *   covers:
- *     - {cases: "masks.mbind.*", interface: [mbind-move], backing: [anon-private], condition: [bad-mask-size, bad-node, bad-address]}
- *     - {cases: "masks.set_mempolicy.*", interface: [set_mempolicy], backing: [anon-private], condition: [bad-mask-size, bad-node, bad-address]}
+ *     - {cases: "masks.mbind.*", interface: [mbind-move], backing:
+ *        [anon-private], condition: [bad-mask-size, bad-node, bad-address]}
+ *     - {cases: "masks.set_mempolicy.*", interface: [set_mempolicy], backing:
+ *        [anon-private], condition: [bad-mask-size, bad-node, bad-address]}
  */
 #include "harness.h"
 

@@ -58,7 +58,8 @@
  *        backing: anon-private, condition: quiet}
  *     - {cases: mbind.shared.strict_misplaced, interface: mbind-strict,
  *        backing: anon-shared, condition: quiet}
- *     - {cases: mbind.*.pinned_stays, interface: [mbind-move, mbind-move-strict],
+ *     - {cases: mbind.*.pinned_stays, interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: vmspliced, condition: quiet}
  *     - {cases: mbind.private.move_all_needs_sys_nice,
  *        interface: [mbind-move-all, mbind-move-strict],
@@ -71,9 +72,11 @@
  *     - {cases: mbind.shared.hole, interface: mbind-move-strict,
  *        backing: anon-shared, condition: hole}
  *     - {cases: mbind.private.bad_arguments, interface: mbind-move,
- *        backing: anon-private, condition: [bad-node, bad-address, bad-mask-size]}
+ *        backing: anon-private, condition: [bad-node, bad-address,
+ *          bad-mask-size]}
  *     - {cases: mbind.shared.bad_arguments, interface: mbind-move,
- *        backing: anon-shared, condition: [bad-node, bad-address, bad-mask-size]}
+ *        backing: anon-shared, condition: [bad-node, bad-address,
+ *          bad-mask-size]}
  */
 #include "harness.h"
 

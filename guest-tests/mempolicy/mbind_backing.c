@@ -41,156 +41,211 @@
  *   promises:
  *     addresses-kept: ["mbind_backing.*.move"]
  *   covers:
- *     - {cases: "mbind_backing.anon_private.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.anon_private.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [anon-private], condition: [quiet]}
- *     - {cases: "mbind_backing.anon_private.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.anon_private.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [anon-private], condition: [quiet]}
  *     - {cases: "mbind_backing.anon_private.strict", interface: [mbind-strict],
  *        backing: [anon-private], condition: [quiet]}
- *     - {cases: "mbind_backing.anon_shared.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.anon_shared.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [anon-shared], condition: [quiet]}
- *     - {cases: "mbind_backing.anon_shared.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.anon_shared.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [anon-shared], condition: [quiet]}
  *     - {cases: "mbind_backing.anon_shared.strict", interface: [mbind-strict],
  *        backing: [anon-shared], condition: [quiet]}
- *     - {cases: "mbind_backing.mlocked.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.mlocked.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [mlocked], condition: [quiet]}
- *     - {cases: "mbind_backing.mlocked.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.mlocked.move_all", interface: [mbind-move-all,
+ *        mbind-move-strict],
  *        backing: [mlocked], condition: [quiet]}
  *     - {cases: "mbind_backing.mlocked.strict", interface: [mbind-strict],
  *        backing: [mlocked], condition: [quiet]}
- *     - {cases: "mbind_backing.zero_page.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.zero_page.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [zero-page], condition: [quiet]}
- *     - {cases: "mbind_backing.zero_page.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.zero_page.move_all", interface: [mbind-move-all,
+ *        mbind-move-strict],
  *        backing: [zero-page], condition: [quiet]}
  *     - {cases: "mbind_backing.zero_page.strict", interface: [mbind-strict],
  *        backing: [zero-page], condition: [quiet]}
- *     - {cases: "mbind_backing.thp.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.thp.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [thp], condition: [quiet]}
- *     - {cases: "mbind_backing.thp.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.thp.move_all", interface: [mbind-move-all,
+ *        mbind-move-strict],
  *        backing: [thp], condition: [quiet]}
  *     - {cases: "mbind_backing.thp.strict", interface: [mbind-strict],
  *        backing: [thp], condition: [quiet]}
- *     - {cases: "mbind_backing.thp_partly_mapped.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.thp_partly_mapped.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [thp-partly-mapped], condition: [quiet]}
- *     - {cases: "mbind_backing.thp_partly_mapped.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.thp_partly_mapped.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [thp-partly-mapped], condition: [quiet]}
- *     - {cases: "mbind_backing.thp_partly_mapped.strict", interface: [mbind-strict],
+ *     - {cases: "mbind_backing.thp_partly_mapped.strict", interface:
+ *        [mbind-strict],
  *        backing: [thp-partly-mapped], condition: [quiet]}
- *     - {cases: "mbind_backing.large_folio.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.large_folio.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [large-folio], condition: [quiet]}
- *     - {cases: "mbind_backing.large_folio.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.large_folio.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [large-folio], condition: [quiet]}
  *     - {cases: "mbind_backing.large_folio.strict", interface: [mbind-strict],
  *        backing: [large-folio], condition: [quiet]}
- *     - {cases: "mbind_backing.hugetlb_private.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.hugetlb_private.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [hugetlb-private], condition: [quiet]}
- *     - {cases: "mbind_backing.hugetlb_private.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.hugetlb_private.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [hugetlb-private], condition: [quiet]}
- *     - {cases: "mbind_backing.hugetlb_private.strict", interface: [mbind-strict],
+ *     - {cases: "mbind_backing.hugetlb_private.strict", interface:
+ *        [mbind-strict],
  *        backing: [hugetlb-private], condition: [quiet]}
- *     - {cases: "mbind_backing.hugetlb_shared.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.hugetlb_shared.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [hugetlb-shared], condition: [quiet]}
- *     - {cases: "mbind_backing.hugetlb_shared.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.hugetlb_shared.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [hugetlb-shared], condition: [quiet]}
- *     - {cases: "mbind_backing.hugetlb_shared.strict", interface: [mbind-strict],
+ *     - {cases: "mbind_backing.hugetlb_shared.strict", interface:
+ *        [mbind-strict],
  *        backing: [hugetlb-shared], condition: [quiet]}
- *     - {cases: "mbind_backing.file_clean.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.file_clean.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [file-clean], condition: [quiet]}
- *     - {cases: "mbind_backing.file_clean.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.file_clean.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [file-clean], condition: [quiet]}
  *     - {cases: "mbind_backing.file_clean.strict", interface: [mbind-strict],
  *        backing: [file-clean], condition: [quiet]}
- *     - {cases: "mbind_backing.file_dirty.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.file_dirty.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [file-dirty], condition: [quiet]}
- *     - {cases: "mbind_backing.file_dirty.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.file_dirty.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [file-dirty], condition: [quiet]}
  *     - {cases: "mbind_backing.file_dirty.strict", interface: [mbind-strict],
  *        backing: [file-dirty], condition: [quiet]}
- *     - {cases: "mbind_backing.file_cow.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.file_cow.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [file-cow], condition: [quiet]}
- *     - {cases: "mbind_backing.file_cow.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.file_cow.move_all", interface: [mbind-move-all,
+ *        mbind-move-strict],
  *        backing: [file-cow], condition: [quiet]}
  *     - {cases: "mbind_backing.file_cow.strict", interface: [mbind-strict],
  *        backing: [file-cow], condition: [quiet]}
- *     - {cases: "mbind_backing.file_shared.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.file_shared.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "mbind_backing.file_shared.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.file_shared.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [file-shared], condition: [quiet]}
  *     - {cases: "mbind_backing.file_shared.strict", interface: [mbind-strict],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "mbind_backing.file_shared_by_two.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.file_shared_by_two.move", interface:
+ *        [mbind-move, mbind-move-strict],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "mbind_backing.file_shared_by_two.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.file_shared_by_two.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "mbind_backing.file_shared_by_two.strict", interface: [mbind-strict],
+ *     - {cases: "mbind_backing.file_shared_by_two.strict", interface:
+ *        [mbind-strict],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "mbind_backing.text.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.text.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [text], condition: [quiet]}
- *     - {cases: "mbind_backing.text.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.text.move_all", interface: [mbind-move-all,
+ *        mbind-move-strict],
  *        backing: [text], condition: [quiet]}
  *     - {cases: "mbind_backing.text.strict", interface: [mbind-strict],
  *        backing: [text], condition: [quiet]}
- *     - {cases: "mbind_backing.shmem.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.shmem.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [shmem], condition: [quiet]}
- *     - {cases: "mbind_backing.shmem.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.shmem.move_all", interface: [mbind-move-all,
+ *        mbind-move-strict],
  *        backing: [shmem], condition: [quiet]}
  *     - {cases: "mbind_backing.shmem.strict", interface: [mbind-strict],
  *        backing: [shmem], condition: [quiet]}
- *     - {cases: "mbind_backing.sysv_shm.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.sysv_shm.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [sysv-shm], condition: [quiet]}
- *     - {cases: "mbind_backing.sysv_shm.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.sysv_shm.move_all", interface: [mbind-move-all,
+ *        mbind-move-strict],
  *        backing: [sysv-shm], condition: [quiet]}
  *     - {cases: "mbind_backing.sysv_shm.strict", interface: [mbind-strict],
  *        backing: [sysv-shm], condition: [quiet]}
- *     - {cases: "mbind_backing.memfd_sealed.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.memfd_sealed.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [memfd-sealed], condition: [quiet]}
- *     - {cases: "mbind_backing.memfd_sealed.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.memfd_sealed.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [memfd-sealed], condition: [quiet]}
  *     - {cases: "mbind_backing.memfd_sealed.strict", interface: [mbind-strict],
  *        backing: [memfd-sealed], condition: [quiet]}
- *     - {cases: "mbind_backing.swapped_out.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.swapped_out.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [swapped-out], condition: [quiet]}
- *     - {cases: "mbind_backing.swapped_out.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.swapped_out.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [swapped-out], condition: [quiet]}
  *     - {cases: "mbind_backing.swapped_out.strict", interface: [mbind-strict],
  *        backing: [swapped-out], condition: [quiet]}
- *     - {cases: "mbind_backing.swap_cache.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.swap_cache.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [swap-cache], condition: [quiet]}
- *     - {cases: "mbind_backing.swap_cache.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.swap_cache.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [swap-cache], condition: [quiet]}
  *     - {cases: "mbind_backing.swap_cache.strict", interface: [mbind-strict],
  *        backing: [swap-cache], condition: [quiet]}
- *     - {cases: "mbind_backing.ksm.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.ksm.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [ksm], condition: [quiet]}
- *     - {cases: "mbind_backing.ksm.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.ksm.move_all", interface: [mbind-move-all,
+ *        mbind-move-strict],
  *        backing: [ksm], condition: [quiet]}
  *     - {cases: "mbind_backing.ksm.strict", interface: [mbind-strict],
  *        backing: [ksm], condition: [quiet]}
- *     - {cases: "mbind_backing.vmspliced.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.vmspliced.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [vmspliced], condition: [quiet]}
- *     - {cases: "mbind_backing.vmspliced.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.vmspliced.move_all", interface: [mbind-move-all,
+ *        mbind-move-strict],
  *        backing: [vmspliced], condition: [quiet]}
  *     - {cases: "mbind_backing.vmspliced.strict", interface: [mbind-strict],
  *        backing: [vmspliced], condition: [quiet]}
- *     - {cases: "mbind_backing.io_uring_registered.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.io_uring_registered.move", interface:
+ *        [mbind-move, mbind-move-strict],
  *        backing: [io_uring-registered], condition: [quiet]}
- *     - {cases: "mbind_backing.io_uring_registered.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.io_uring_registered.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [io_uring-registered], condition: [quiet]}
- *     - {cases: "mbind_backing.io_uring_registered.strict", interface: [mbind-strict],
+ *     - {cases: "mbind_backing.io_uring_registered.strict", interface:
+ *        [mbind-strict],
  *        backing: [io_uring-registered], condition: [quiet]}
- *     - {cases: "mbind_backing.uffd_registered.move", interface: [mbind-move, mbind-move-strict],
+ *     - {cases: "mbind_backing.uffd_registered.move", interface: [mbind-move,
+ *        mbind-move-strict],
  *        backing: [uffd-registered], condition: [quiet]}
- *     - {cases: "mbind_backing.uffd_registered.move_all", interface: [mbind-move-all, mbind-move-strict],
+ *     - {cases: "mbind_backing.uffd_registered.move_all", interface:
+ *        [mbind-move-all, mbind-move-strict],
  *        backing: [uffd-registered], condition: [quiet]}
- *     - {cases: "mbind_backing.uffd_registered.strict", interface: [mbind-strict],
+ *     - {cases: "mbind_backing.uffd_registered.strict", interface:
+ *        [mbind-strict],
  *        backing: [uffd-registered], condition: [quiet]}
  *   known:
  *     - cases: [mbind_backing.large_folio.move]
  *       kernels: ">=6.12"
  *       why: the target of a large folio that PTEs map is taken for partly
  *         mapped, so that the next migration splits it
- *       commit: "__folio_remove_rmap() against migrate_folio_move() of 6.12.117"
+ *       commit: "__folio_remove_rmap() against migrate_folio_move() of
+ *         6.12.117"
  *     - cases: [mbind_backing.ksm.move_all]
  *       kernels: "<6.7"
  *       why: the target of a KSM page is allocated by the policy of the task,

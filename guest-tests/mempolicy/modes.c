@@ -16,12 +16,16 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["modes.prefer.move", "modes.local.move", "modes.bind_relative.move"]
+ *   quick: ["modes.prefer.move", "modes.local.move",
+ *     "modes.bind_relative.move"]
  *   contract: {7: ["modes.*"]}
  *   covers:
- *     - {cases: "modes.*.move", interface: [mbind-move-strict], backing: [anon-private], condition: [quiet]}
- *     - {cases: "modes.*.move_shared", interface: [mbind-move-strict], backing: [anon-shared], condition: [quiet]}
- *     - {cases: "modes.*.task", interface: [set_mempolicy, mbind-move], backing: [anon-private], condition: [quiet]}
+ *     - {cases: "modes.*.move", interface: [mbind-move-strict], backing:
+ *        [anon-private], condition: [quiet]}
+ *     - {cases: "modes.*.move_shared", interface: [mbind-move-strict], backing:
+ *        [anon-shared], condition: [quiet]}
+ *     - {cases: "modes.*.task", interface: [set_mempolicy, mbind-move],
+ *        backing: [anon-private], condition: [quiet]}
  */
 #include "harness.h"
 

@@ -28,99 +28,128 @@
  *   covers:
  *     - {cases: "pageout_backing.anon_private.pageout", interface: [pageout],
  *        backing: [anon-private], condition: [quiet]}
- *     - {cases: "pageout_backing.anon_private.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.anon_private.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [anon-private], condition: [quiet]}
  *     - {cases: "pageout_backing.anon_shared.pageout", interface: [pageout],
  *        backing: [anon-shared], condition: [quiet]}
- *     - {cases: "pageout_backing.anon_shared.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.anon_shared.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [anon-shared], condition: [quiet]}
  *     - {cases: "pageout_backing.mlocked.pageout", interface: [pageout],
  *        backing: [mlocked], condition: [quiet]}
- *     - {cases: "pageout_backing.mlocked.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.mlocked.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [mlocked], condition: [quiet]}
  *     - {cases: "pageout_backing.zero_page.pageout", interface: [pageout],
  *        backing: [zero-page], condition: [quiet]}
- *     - {cases: "pageout_backing.zero_page.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.zero_page.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [zero-page], condition: [quiet]}
  *     - {cases: "pageout_backing.thp.pageout", interface: [pageout],
  *        backing: [thp], condition: [quiet]}
- *     - {cases: "pageout_backing.thp.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.thp.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [thp], condition: [quiet]}
- *     - {cases: "pageout_backing.thp_partly_mapped.pageout", interface: [pageout],
+ *     - {cases: "pageout_backing.thp_partly_mapped.pageout", interface:
+ *        [pageout],
  *        backing: [thp-partly-mapped], condition: [quiet]}
- *     - {cases: "pageout_backing.thp_partly_mapped.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.thp_partly_mapped.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [thp-partly-mapped], condition: [quiet]}
  *     - {cases: "pageout_backing.large_folio.pageout", interface: [pageout],
  *        backing: [large-folio], condition: [quiet]}
- *     - {cases: "pageout_backing.large_folio.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.large_folio.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [large-folio], condition: [quiet]}
- *     - {cases: "pageout_backing.hugetlb_private.pageout", interface: [pageout],
+ *     - {cases: "pageout_backing.hugetlb_private.pageout", interface:
+ *        [pageout],
  *        backing: [hugetlb-private], condition: [quiet]}
- *     - {cases: "pageout_backing.hugetlb_private.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.hugetlb_private.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [hugetlb-private], condition: [quiet]}
  *     - {cases: "pageout_backing.hugetlb_shared.pageout", interface: [pageout],
  *        backing: [hugetlb-shared], condition: [quiet]}
- *     - {cases: "pageout_backing.hugetlb_shared.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.hugetlb_shared.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [hugetlb-shared], condition: [quiet]}
  *     - {cases: "pageout_backing.file_clean.pageout", interface: [pageout],
  *        backing: [file-clean], condition: [quiet]}
- *     - {cases: "pageout_backing.file_clean.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.file_clean.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [file-clean], condition: [quiet]}
  *     - {cases: "pageout_backing.file_dirty.pageout", interface: [pageout],
  *        backing: [file-dirty], condition: [quiet]}
- *     - {cases: "pageout_backing.file_dirty.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.file_dirty.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [file-dirty], condition: [quiet]}
  *     - {cases: "pageout_backing.file_cow.pageout", interface: [pageout],
  *        backing: [file-cow], condition: [quiet]}
- *     - {cases: "pageout_backing.file_cow.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.file_cow.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [file-cow], condition: [quiet]}
  *     - {cases: "pageout_backing.file_shared.pageout", interface: [pageout],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "pageout_backing.file_shared.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.file_shared.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "pageout_backing.file_shared_by_two.pageout", interface: [pageout],
+ *     - {cases: "pageout_backing.file_shared_by_two.pageout", interface:
+ *        [pageout],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "pageout_backing.file_shared_by_two.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.file_shared_by_two.process_madvise",
+ *        interface: [process_madvise],
  *        backing: [file-shared], condition: [quiet]}
  *     - {cases: "pageout_backing.text.pageout", interface: [pageout],
  *        backing: [text], condition: [quiet]}
- *     - {cases: "pageout_backing.text.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.text.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [text], condition: [quiet]}
  *     - {cases: "pageout_backing.shmem.pageout", interface: [pageout],
  *        backing: [shmem], condition: [quiet]}
- *     - {cases: "pageout_backing.shmem.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.shmem.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [shmem], condition: [quiet]}
  *     - {cases: "pageout_backing.sysv_shm.pageout", interface: [pageout],
  *        backing: [sysv-shm], condition: [quiet]}
- *     - {cases: "pageout_backing.sysv_shm.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.sysv_shm.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [sysv-shm], condition: [quiet]}
  *     - {cases: "pageout_backing.memfd_sealed.pageout", interface: [pageout],
  *        backing: [memfd-sealed], condition: [quiet]}
- *     - {cases: "pageout_backing.memfd_sealed.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.memfd_sealed.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [memfd-sealed], condition: [quiet]}
  *     - {cases: "pageout_backing.swapped_out.pageout", interface: [pageout],
  *        backing: [swapped-out], condition: [quiet]}
- *     - {cases: "pageout_backing.swapped_out.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.swapped_out.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [swapped-out], condition: [quiet]}
  *     - {cases: "pageout_backing.swap_cache.pageout", interface: [pageout],
  *        backing: [swap-cache], condition: [quiet]}
- *     - {cases: "pageout_backing.swap_cache.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.swap_cache.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [swap-cache], condition: [quiet]}
  *     - {cases: "pageout_backing.ksm.pageout", interface: [pageout],
  *        backing: [ksm], condition: [quiet]}
- *     - {cases: "pageout_backing.ksm.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.ksm.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [ksm], condition: [quiet]}
  *     - {cases: "pageout_backing.vmspliced.pageout", interface: [pageout],
  *        backing: [vmspliced], condition: [quiet]}
- *     - {cases: "pageout_backing.vmspliced.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.vmspliced.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [vmspliced], condition: [quiet]}
- *     - {cases: "pageout_backing.io_uring_registered.pageout", interface: [pageout],
+ *     - {cases: "pageout_backing.io_uring_registered.pageout", interface:
+ *        [pageout],
  *        backing: [io_uring-registered], condition: [quiet]}
- *     - {cases: "pageout_backing.io_uring_registered.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.io_uring_registered.process_madvise",
+ *        interface: [process_madvise],
  *        backing: [io_uring-registered], condition: [quiet]}
- *     - {cases: "pageout_backing.uffd_registered.pageout", interface: [pageout],
+ *     - {cases: "pageout_backing.uffd_registered.pageout", interface:
+ *        [pageout],
  *        backing: [uffd-registered], condition: [quiet]}
- *     - {cases: "pageout_backing.uffd_registered.process_madvise", interface: [process_madvise],
+ *     - {cases: "pageout_backing.uffd_registered.process_madvise", interface:
+ *        [process_madvise],
  *        backing: [uffd-registered], condition: [quiet]}
  */
 #include <sched.h>

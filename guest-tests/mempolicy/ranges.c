@@ -15,8 +15,11 @@
  *   quick: ["ranges.split_and_merge", "ranges.hole_*"]
  *   contract: {7: ["ranges.*"]}
  *   covers:
- *     - {cases: "ranges.hole_*", interface: [mbind-move-strict, mbind-strict, mbind-move, mbind-move-all], backing: [anon-private], condition: [hole]}
- *     - {cases: "ranges.no_range", interface: [mbind-move], backing: [anon-private], condition: [bad-address]}
+ *     - {cases: "ranges.hole_*", interface: [mbind-move-strict, mbind-strict,
+ *        mbind-move, mbind-move-all], backing: [anon-private], condition:
+ *        [hole]}
+ *     - {cases: "ranges.no_range", interface: [mbind-move], backing:
+ *        [anon-private], condition: [bad-address]}
  */
 #include "harness.h"
 

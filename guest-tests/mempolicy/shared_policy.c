@@ -16,11 +16,21 @@
  *   contract: {12: ["shared_policy.*"]}
  *   promises: {shared-mapping-policy: ["shared_policy.*"]}
  *   covers:
- *     - {cases: ["shared_policy.move_*"], interface: [mbind-move, mbind-move-all], backing: [shmem], condition: [quiet]}
+ *     - {cases: ["shared_policy.move_*"], interface: [mbind-move,
+ *        mbind-move-all], backing: [shmem], condition: [quiet]}
  *   known:
- *     - {cases: ["shared_policy.set_again"], kernels: ">=2.6.7", why: "mbind_range() takes a VMA that had the policy for done, though another mapping has changed that of the memory since: mbind(2) returns 0 and sets nothing", commit: "all releases so far"}
- *     - {cases: ["shared_policy.default_by_another"], kernels: ">=2.6.7", why: "mbind_range() takes a VMA without a policy for done: MPOL_DEFAULT through a mapping that set none leaves the memory its policy", commit: "all releases so far"}
- *     - {cases: ["shared_policy.beside_a_merge"], kernels: ">=2.6.7", why: "mbind_range() installs the policy in all of a VMA that merged, also where another mapping has changed that of the memory", commit: "all releases so far"}
+ *     - {cases: ["shared_policy.set_again"], kernels: ">=6.1", why:
+ *        "mbind_range() takes a VMA that had the policy for done, though
+ *        another mapping has changed that of the memory since: mbind(2) returns
+ *        0 and sets nothing", commit: seen on 6.1 and 6.12}
+ *     - {cases: ["shared_policy.default_by_another"], kernels: ">=6.1", why:
+ *        "mbind_range() takes a VMA without a policy for done: MPOL_DEFAULT
+ *        through a mapping that set none leaves the memory its policy", commit:
+ *        seen on 6.1 and 6.12}
+ *     - {cases: ["shared_policy.beside_a_merge"], kernels: ">=6.1", why:
+ *        "mbind_range() installs the policy in all of a VMA that merged, also
+ *        where another mapping has changed that of the memory", commit: seen on
+ *        6.1 and 6.12}
  */
 #include "harness.h"
 

@@ -17,8 +17,11 @@
  *   quick: ["sharing.in_thirds", "sharing.copied_on_write"]
  *   contract: {5: ["sharing.*"]}
  *   covers:
- *     - {cases: "sharing.*", interface: [mbind-move, mbind-move-strict, mbind-move-all], backing: [anon-shared, shmem], condition: [quiet]}
- *     - {cases: ["sharing.copied_on_write", "sharing.by_three_processes"], interface: [mbind-move-strict, mbind-move-all], backing: [anon-private], condition: [quiet]}
+ *     - {cases: "sharing.*", interface: [mbind-move, mbind-move-strict,
+ *        mbind-move-all], backing: [anon-shared, shmem], condition: [quiet]}
+ *     - {cases: ["sharing.copied_on_write", "sharing.by_three_processes"],
+ *        interface: [mbind-move-strict, mbind-move-all], backing:
+ *        [anon-private], condition: [quiet]}
  */
 #include "harness.h"
 

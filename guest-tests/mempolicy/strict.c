@@ -18,11 +18,19 @@
  *   quick: ["strict.move_all.pinned_ends", "strict.move.second_vma"]
  *   contract: {6: ["strict.*"]}
  *   covers:
- *     - {cases: "strict.move.pinned*", interface: [mbind-move-strict], backing: [anon-private, vmspliced], condition: [quiet]}
- *     - {cases: "strict.move_all.pinned*", interface: [mbind-move-all], backing: [anon-private, vmspliced], condition: [quiet]}
- *     - {cases: "strict.*.alone*", interface: [mbind-strict], backing: [anon-private], condition: [quiet]}
+ *     - {cases: "strict.move.pinned*", interface: [mbind-move-strict], backing:
+ *        [anon-private, vmspliced], condition: [quiet]}
+ *     - {cases: "strict.move_all.pinned*", interface: [mbind-move-all],
+ *        backing: [anon-private, vmspliced], condition: [quiet]}
+ *     - {cases: "strict.*.alone*", interface: [mbind-strict], backing:
+ *        [anon-private], condition: [quiet]}
  *   known:
- *     - {cases: ["strict.*.local_where_they_are", "strict.*.relative_where_they_are"], kernels: ">=5.1", why: "do_mbind() compares the pages with the node mask of the call instead of the policy made of it, so with MPOL_LOCAL or MPOL_F_RELATIVE_NODES pages that are where the policy wants them fail with EIO, against mbind(2)", commit: "all releases so far"}
+ *     - {cases: ["strict.*.local_where_they_are",
+ *        "strict.*.relative_where_they_are"], kernels: ">=6.1", why:
+ *        "do_mbind() compares the pages with the node mask of the call instead
+ *        of the policy made of it, so with MPOL_LOCAL or MPOL_F_RELATIVE_NODES
+ *        pages that are where the policy wants them fail with EIO, against
+ *        mbind(2)", commit: seen on 6.1 and 6.12}
  */
 #include "harness.h"
 

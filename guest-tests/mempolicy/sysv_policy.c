@@ -13,7 +13,8 @@
  *   contract: {12: ["sysv_policy.*"]}
  *   promises: {shared-mapping-policy: ["sysv_policy.*"]}
  *   covers:
- *     - {cases: "sysv_policy.move", interface: [mbind-move-strict, mbind-move-all], backing: [sysv-shm], condition: [quiet]}
+ *     - {cases: "sysv_policy.move", interface: [mbind-move-strict,
+ *        mbind-move-all], backing: [sysv-shm], condition: [quiet]}
  */
 #include "harness.h"
 

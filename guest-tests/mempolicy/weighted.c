@@ -19,8 +19,10 @@
  *   quick: ["weighted.fault"]
  *   contract: {7: ["weighted.*"]}
  *   covers:
- *     - {cases: "weighted.move", interface: [mbind-move-strict], backing: [anon-private], condition: [quiet]}
- *     - {cases: "weighted.move_shared", interface: [mbind-move-strict], backing: [shmem], condition: [quiet]}
+ *     - {cases: "weighted.move", interface: [mbind-move-strict], backing:
+ *        [anon-private], condition: [quiet]}
+ *     - {cases: "weighted.move_shared", interface: [mbind-move-strict],
+ *        backing: [shmem], condition: [quiet]}
  */
 #include "harness.h"
 

@@ -17,9 +17,6 @@
  *     cycles.rotate_by_calls: {nodes: 4}
  *     cycles.rotate_by_move_pages: {nodes: 4}
  *     cycles.there_and_back: {nodes: 4}
- */
-/*
- * testbed-decl:
  *   quick: ["cycles.exchange_is_refused_quietly"]
  *   contract: {2: ["cycles.*"]}
  *   promises:

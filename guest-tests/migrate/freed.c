@@ -12,9 +12,6 @@
  *     HUGETLBFS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {14: ["freed.*"]}
  *   covers:
  *     - {cases: "freed.base.*", interface: [move_pages-set,

@@ -11,9 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, KSM]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   contract: {12: ["ksm.*"]}
  *   covers:
  *     - {cases: "ksm.migrate_pages", interface: [migrate_pages-self],

@@ -22,9 +22,6 @@
  *     left_behind.off_the_lru: {kconfig: [PERF_EVENTS]}
  *     left_behind.a_huge_page_is_one: {kconfig: [TRANSPARENT_HUGEPAGE]}
  *     left_behind.a_hugetlb_page_is_one: {kconfig: [HUGETLBFS]}
- */
-/*
- * testbed-decl:
  *   quick: ["left_behind.pinned_and_mapped_twice"]
  *   contract: {3: ["left_behind.*"]}
  *   covers:

@@ -31,101 +31,149 @@
  *   promises:
  *     other-process: ["migrate_pages_backing.*.child"]
  *   covers:
- *     - {cases: "migrate_pages_backing.anon_private.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.anon_private.child", interface:
+ *        [migrate_pages-child],
  *        backing: [anon-private], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.anon_private.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.anon_private.self", interface:
+ *        [migrate_pages-self],
  *        backing: [anon-private], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.anon_shared.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.anon_shared.child", interface:
+ *        [migrate_pages-child],
  *        backing: [anon-shared], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.anon_shared.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.anon_shared.self", interface:
+ *        [migrate_pages-self],
  *        backing: [anon-shared], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.mlocked.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.mlocked.child", interface:
+ *        [migrate_pages-child],
  *        backing: [mlocked], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.mlocked.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.mlocked.self", interface:
+ *        [migrate_pages-self],
  *        backing: [mlocked], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.zero_page.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.zero_page.child", interface:
+ *        [migrate_pages-child],
  *        backing: [zero-page], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.zero_page.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.zero_page.self", interface:
+ *        [migrate_pages-self],
  *        backing: [zero-page], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.thp.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.thp.child", interface:
+ *        [migrate_pages-child],
  *        backing: [thp], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.thp.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.thp.self", interface:
+ *        [migrate_pages-self],
  *        backing: [thp], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.thp_partly_mapped.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.thp_partly_mapped.child", interface:
+ *        [migrate_pages-child],
  *        backing: [thp-partly-mapped], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.thp_partly_mapped.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.thp_partly_mapped.self", interface:
+ *        [migrate_pages-self],
  *        backing: [thp-partly-mapped], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.large_folio.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.large_folio.child", interface:
+ *        [migrate_pages-child],
  *        backing: [large-folio], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.large_folio.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.large_folio.self", interface:
+ *        [migrate_pages-self],
  *        backing: [large-folio], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.hugetlb_private.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.hugetlb_private.child", interface:
+ *        [migrate_pages-child],
  *        backing: [hugetlb-private], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.hugetlb_private.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.hugetlb_private.self", interface:
+ *        [migrate_pages-self],
  *        backing: [hugetlb-private], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.hugetlb_shared.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.hugetlb_shared.child", interface:
+ *        [migrate_pages-child],
  *        backing: [hugetlb-shared], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.hugetlb_shared.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.hugetlb_shared.self", interface:
+ *        [migrate_pages-self],
  *        backing: [hugetlb-shared], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.file_clean.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.file_clean.child", interface:
+ *        [migrate_pages-child],
  *        backing: [file-clean], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.file_clean.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.file_clean.self", interface:
+ *        [migrate_pages-self],
  *        backing: [file-clean], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.file_dirty.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.file_dirty.child", interface:
+ *        [migrate_pages-child],
  *        backing: [file-dirty], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.file_dirty.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.file_dirty.self", interface:
+ *        [migrate_pages-self],
  *        backing: [file-dirty], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.file_cow.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.file_cow.child", interface:
+ *        [migrate_pages-child],
  *        backing: [file-cow], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.file_cow.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.file_cow.self", interface:
+ *        [migrate_pages-self],
  *        backing: [file-cow], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.file_shared.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.file_shared.child", interface:
+ *        [migrate_pages-child],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.file_shared.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.file_shared.self", interface:
+ *        [migrate_pages-self],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.file_shared_by_two.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.file_shared_by_two.child", interface:
+ *        [migrate_pages-child],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.file_shared_by_two.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.file_shared_by_two.self", interface:
+ *        [migrate_pages-self],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.text.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.text.child", interface:
+ *        [migrate_pages-child],
  *        backing: [text], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.text.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.text.self", interface:
+ *        [migrate_pages-self],
  *        backing: [text], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.shmem.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.shmem.child", interface:
+ *        [migrate_pages-child],
  *        backing: [shmem], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.shmem.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.shmem.self", interface:
+ *        [migrate_pages-self],
  *        backing: [shmem], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.sysv_shm.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.sysv_shm.child", interface:
+ *        [migrate_pages-child],
  *        backing: [sysv-shm], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.sysv_shm.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.sysv_shm.self", interface:
+ *        [migrate_pages-self],
  *        backing: [sysv-shm], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.memfd_sealed.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.memfd_sealed.child", interface:
+ *        [migrate_pages-child],
  *        backing: [memfd-sealed], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.memfd_sealed.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.memfd_sealed.self", interface:
+ *        [migrate_pages-self],
  *        backing: [memfd-sealed], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.swapped_out.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.swapped_out.child", interface:
+ *        [migrate_pages-child],
  *        backing: [swapped-out], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.swapped_out.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.swapped_out.self", interface:
+ *        [migrate_pages-self],
  *        backing: [swapped-out], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.swap_cache.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.swap_cache.child", interface:
+ *        [migrate_pages-child],
  *        backing: [swap-cache], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.swap_cache.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.swap_cache.self", interface:
+ *        [migrate_pages-self],
  *        backing: [swap-cache], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.ksm.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.ksm.child", interface:
+ *        [migrate_pages-child],
  *        backing: [ksm], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.ksm.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.ksm.self", interface:
+ *        [migrate_pages-self],
  *        backing: [ksm], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.vmspliced.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.vmspliced.child", interface:
+ *        [migrate_pages-child],
  *        backing: [vmspliced], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.vmspliced.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.vmspliced.self", interface:
+ *        [migrate_pages-self],
  *        backing: [vmspliced], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.io_uring_registered.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.io_uring_registered.child", interface:
+ *        [migrate_pages-child],
  *        backing: [io_uring-registered], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.io_uring_registered.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.io_uring_registered.self", interface:
+ *        [migrate_pages-self],
  *        backing: [io_uring-registered], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.uffd_registered.child", interface: [migrate_pages-child],
+ *     - {cases: "migrate_pages_backing.uffd_registered.child", interface:
+ *        [migrate_pages-child],
  *        backing: [uffd-registered], condition: [quiet]}
- *     - {cases: "migrate_pages_backing.uffd_registered.self", interface: [migrate_pages-self],
+ *     - {cases: "migrate_pages_backing.uffd_registered.self", interface:
+ *        [migrate_pages-self],
  *        backing: [uffd-registered], condition: [quiet]}
  */
 #include "harness.h"

@@ -22,9 +22,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["move_array.bad_page_at_each_place"]
  *   contract:
  *     8: ["move_array.bad_page_*", "move_array.pinned_*"]

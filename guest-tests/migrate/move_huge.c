@@ -16,9 +16,6 @@
  *     HUGETLBFS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- */
-/*
- * testbed-decl:
  *   quick: ["move_huge.*.any_address"]
  *   contract: {9: ["move_huge.*"]}
  *   covers:

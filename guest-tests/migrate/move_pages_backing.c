@@ -43,61 +43,86 @@
  *   promises:
  *     addresses-kept: ["move_pages_backing.*.set"]
  *   covers:
- *     - {cases: "move_pages_backing.anon_private.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.anon_private.set*", interface:
+ *        [move_pages-set],
  *        backing: [anon-private], condition: [quiet]}
- *     - {cases: "move_pages_backing.anon_private.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.anon_private.query", interface:
+ *        [move_pages-query],
  *        backing: [anon-private], condition: [quiet]}
- *     - {cases: "move_pages_backing.anon_shared.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.anon_shared.set*", interface:
+ *        [move_pages-set],
  *        backing: [anon-shared], condition: [quiet]}
- *     - {cases: "move_pages_backing.anon_shared.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.anon_shared.query", interface:
+ *        [move_pages-query],
  *        backing: [anon-shared], condition: [quiet]}
  *     - {cases: "move_pages_backing.mlocked.set*", interface: [move_pages-set],
  *        backing: [mlocked], condition: [quiet]}
- *     - {cases: "move_pages_backing.mlocked.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.mlocked.query", interface:
+ *        [move_pages-query],
  *        backing: [mlocked], condition: [quiet]}
- *     - {cases: "move_pages_backing.zero_page.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.zero_page.set*", interface:
+ *        [move_pages-set],
  *        backing: [zero-page], condition: [quiet]}
- *     - {cases: "move_pages_backing.zero_page.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.zero_page.query", interface:
+ *        [move_pages-query],
  *        backing: [zero-page], condition: [quiet]}
  *     - {cases: "move_pages_backing.thp.set*", interface: [move_pages-set],
  *        backing: [thp], condition: [quiet]}
  *     - {cases: "move_pages_backing.thp.query", interface: [move_pages-query],
  *        backing: [thp], condition: [quiet]}
- *     - {cases: "move_pages_backing.thp_partly_mapped.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.thp_partly_mapped.set*", interface:
+ *        [move_pages-set],
  *        backing: [thp-partly-mapped], condition: [quiet]}
- *     - {cases: "move_pages_backing.thp_partly_mapped.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.thp_partly_mapped.query", interface:
+ *        [move_pages-query],
  *        backing: [thp-partly-mapped], condition: [quiet]}
- *     - {cases: "move_pages_backing.large_folio.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.large_folio.set*", interface:
+ *        [move_pages-set],
  *        backing: [large-folio], condition: [quiet]}
- *     - {cases: "move_pages_backing.large_folio.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.large_folio.query", interface:
+ *        [move_pages-query],
  *        backing: [large-folio], condition: [quiet]}
- *     - {cases: "move_pages_backing.hugetlb_private.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.hugetlb_private.set*", interface:
+ *        [move_pages-set],
  *        backing: [hugetlb-private], condition: [quiet]}
- *     - {cases: "move_pages_backing.hugetlb_private.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.hugetlb_private.query", interface:
+ *        [move_pages-query],
  *        backing: [hugetlb-private], condition: [quiet]}
- *     - {cases: "move_pages_backing.hugetlb_shared.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.hugetlb_shared.set*", interface:
+ *        [move_pages-set],
  *        backing: [hugetlb-shared], condition: [quiet]}
- *     - {cases: "move_pages_backing.hugetlb_shared.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.hugetlb_shared.query", interface:
+ *        [move_pages-query],
  *        backing: [hugetlb-shared], condition: [quiet]}
- *     - {cases: "move_pages_backing.file_clean.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.file_clean.set*", interface:
+ *        [move_pages-set],
  *        backing: [file-clean], condition: [quiet]}
- *     - {cases: "move_pages_backing.file_clean.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.file_clean.query", interface:
+ *        [move_pages-query],
  *        backing: [file-clean], condition: [quiet]}
- *     - {cases: "move_pages_backing.file_dirty.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.file_dirty.set*", interface:
+ *        [move_pages-set],
  *        backing: [file-dirty], condition: [quiet]}
- *     - {cases: "move_pages_backing.file_dirty.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.file_dirty.query", interface:
+ *        [move_pages-query],
  *        backing: [file-dirty], condition: [quiet]}
- *     - {cases: "move_pages_backing.file_cow.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.file_cow.set*", interface:
+ *        [move_pages-set],
  *        backing: [file-cow], condition: [quiet]}
- *     - {cases: "move_pages_backing.file_cow.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.file_cow.query", interface:
+ *        [move_pages-query],
  *        backing: [file-cow], condition: [quiet]}
- *     - {cases: "move_pages_backing.file_shared.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.file_shared.set*", interface:
+ *        [move_pages-set],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "move_pages_backing.file_shared.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.file_shared.query", interface:
+ *        [move_pages-query],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "move_pages_backing.file_shared_by_two.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.file_shared_by_two.set*", interface:
+ *        [move_pages-set],
  *        backing: [file-shared], condition: [quiet]}
- *     - {cases: "move_pages_backing.file_shared_by_two.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.file_shared_by_two.query", interface:
+ *        [move_pages-query],
  *        backing: [file-shared], condition: [quiet]}
  *     - {cases: "move_pages_backing.text.set*", interface: [move_pages-set],
  *        backing: [text], condition: [quiet]}
@@ -105,46 +130,62 @@
  *        backing: [text], condition: [quiet]}
  *     - {cases: "move_pages_backing.shmem.set*", interface: [move_pages-set],
  *        backing: [shmem], condition: [quiet]}
- *     - {cases: "move_pages_backing.shmem.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.shmem.query", interface:
+ *        [move_pages-query],
  *        backing: [shmem], condition: [quiet]}
- *     - {cases: "move_pages_backing.sysv_shm.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.sysv_shm.set*", interface:
+ *        [move_pages-set],
  *        backing: [sysv-shm], condition: [quiet]}
- *     - {cases: "move_pages_backing.sysv_shm.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.sysv_shm.query", interface:
+ *        [move_pages-query],
  *        backing: [sysv-shm], condition: [quiet]}
- *     - {cases: "move_pages_backing.memfd_sealed.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.memfd_sealed.set*", interface:
+ *        [move_pages-set],
  *        backing: [memfd-sealed], condition: [quiet]}
- *     - {cases: "move_pages_backing.memfd_sealed.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.memfd_sealed.query", interface:
+ *        [move_pages-query],
  *        backing: [memfd-sealed], condition: [quiet]}
- *     - {cases: "move_pages_backing.swapped_out.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.swapped_out.set*", interface:
+ *        [move_pages-set],
  *        backing: [swapped-out], condition: [quiet]}
- *     - {cases: "move_pages_backing.swapped_out.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.swapped_out.query", interface:
+ *        [move_pages-query],
  *        backing: [swapped-out], condition: [quiet]}
- *     - {cases: "move_pages_backing.swap_cache.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.swap_cache.set*", interface:
+ *        [move_pages-set],
  *        backing: [swap-cache], condition: [quiet]}
- *     - {cases: "move_pages_backing.swap_cache.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.swap_cache.query", interface:
+ *        [move_pages-query],
  *        backing: [swap-cache], condition: [quiet]}
  *     - {cases: "move_pages_backing.ksm.set*", interface: [move_pages-set],
  *        backing: [ksm], condition: [quiet]}
  *     - {cases: "move_pages_backing.ksm.query", interface: [move_pages-query],
  *        backing: [ksm], condition: [quiet]}
- *     - {cases: "move_pages_backing.vmspliced.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.vmspliced.set*", interface:
+ *        [move_pages-set],
  *        backing: [vmspliced], condition: [quiet]}
- *     - {cases: "move_pages_backing.vmspliced.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.vmspliced.query", interface:
+ *        [move_pages-query],
  *        backing: [vmspliced], condition: [quiet]}
- *     - {cases: "move_pages_backing.io_uring_registered.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.io_uring_registered.set*", interface:
+ *        [move_pages-set],
  *        backing: [io_uring-registered], condition: [quiet]}
- *     - {cases: "move_pages_backing.io_uring_registered.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.io_uring_registered.query", interface:
+ *        [move_pages-query],
  *        backing: [io_uring-registered], condition: [quiet]}
- *     - {cases: "move_pages_backing.uffd_registered.set*", interface: [move_pages-set],
+ *     - {cases: "move_pages_backing.uffd_registered.set*", interface:
+ *        [move_pages-set],
  *        backing: [uffd-registered], condition: [quiet]}
- *     - {cases: "move_pages_backing.uffd_registered.query", interface: [move_pages-query],
+ *     - {cases: "move_pages_backing.uffd_registered.query", interface:
+ *        [move_pages-query],
  *        backing: [uffd-registered], condition: [quiet]}
  *   known:
  *     - cases: [move_pages_backing.large_folio.set]
  *       kernels: ">=6.12"
  *       why: the target of a large folio that PTEs map is taken for partly
  *         mapped, so that the next migration splits it
- *       commit: "__folio_remove_rmap() against migrate_folio_move() of 6.12.117"
+ *       commit: "__folio_remove_rmap() against migrate_folio_move() of
+ *         6.12.117"
  */
 #include "harness.h"
 

@@ -25,7 +25,9 @@
  *   quick: ["in_flight.direct_read.stays"]
  *   contract: {15: ["in_flight.*"], 6: ["in_flight.*"], 3: ["in_flight.*"]}
  *   covers:
- *     - {cases: "in_flight.vmsplice.stays", interface: [move_pages-set, mbind-move-strict, migrate_pages-self], backing: [vmspliced], condition: [quiet]}
+ *     - {cases: "in_flight.vmsplice.stays", interface: [move_pages-set,
+ *        mbind-move-strict, migrate_pages-self], backing: [vmspliced],
+ *        condition: [quiet]}
  */
 #include <fcntl.h>
 #include <sys/mman.h>

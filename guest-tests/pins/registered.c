@@ -18,10 +18,14 @@
  *   cases:
  *     registered.huge_page: {kconfig: [TRANSPARENT_HUGEPAGE]}
  *   quick: ["registered.read_in_flight"]
- *   contract: {15: ["registered.*"], 10: ["registered.shared_by_fork", "registered.by_the_child"]}
+ *   contract: {15: ["registered.*"], 10: ["registered.shared_by_fork",
+ *     "registered.by_the_child"]}
  *   covers:
- *     - {cases: "registered.stays", interface: [move_pages-set, mbind-move-strict, migrate_pages-self], backing: [io_uring-registered], condition: [quiet]}
- *     - {cases: "registered.huge_page", interface: [move_pages-set], backing: [io_uring-registered, thp], condition: [quiet]}
+ *     - {cases: "registered.stays", interface: [move_pages-set,
+ *        mbind-move-strict, migrate_pages-self], backing:
+ *        [io_uring-registered], condition: [quiet]}
+ *     - {cases: "registered.huge_page", interface: [move_pages-set], backing:
+ *        [io_uring-registered, thp], condition: [quiet]}
  */
 #include <fcntl.h>
 #include <sys/mman.h>

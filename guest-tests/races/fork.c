@@ -14,10 +14,14 @@
  *   quick: ["fork.move"]
  *   contract: {14: ["fork.*"], 10: ["fork.*"]}
  *   covers:
- *     - {cases: "fork.move", interface: [move_pages-set], backing: [anon-private], condition: [fork-storm]}
- *     - {cases: "fork.move_all", interface: [move_pages-set], backing: [anon-private], condition: [fork-storm]}
- *     - {cases: "fork.mbind", interface: [mbind-move-all], backing: [anon-private], condition: [fork-storm]}
- *     - {cases: "fork.migrate_pages", interface: [migrate_pages-child], backing: [anon-private], condition: [fork-storm]}
+ *     - {cases: "fork.move", interface: [move_pages-set], backing:
+ *        [anon-private], condition: [fork-storm]}
+ *     - {cases: "fork.move_all", interface: [move_pages-set], backing:
+ *        [anon-private], condition: [fork-storm]}
+ *     - {cases: "fork.mbind", interface: [mbind-move-all], backing:
+ *        [anon-private], condition: [fork-storm]}
+ *     - {cases: "fork.migrate_pages", interface: [migrate_pages-child],
+ *        backing: [anon-private], condition: [fork-storm]}
  */
 #include <sys/wait.h>
 

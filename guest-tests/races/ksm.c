@@ -12,7 +12,8 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   contract: {14: ["ksm.*"], 12: ["ksm.*"]}
  *   covers:
- *     - {cases: "ksm.merge_and_break", interface: [move_pages-set], backing: [ksm], condition: [writer]}
+ *     - {cases: "ksm.merge_and_break", interface: [move_pages-set], backing:
+ *        [ksm], condition: [writer]}
  */
 #include <stdatomic.h>
 #include <stdio.h>

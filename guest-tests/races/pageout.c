@@ -13,8 +13,10 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   contract: {14: ["pageout.*"], 11: ["pageout.*"]}
  *   covers:
- *     - {cases: "pageout.private.*", interface: [move_pages-set, pageout], backing: [anon-private, swap-cache, swapped-out], condition: [writer]}
- *     - {cases: "pageout.shared.*", interface: [move_pages-set, pageout], backing: [anon-shared, swap-cache, swapped-out], condition: [writer]}
+ *     - {cases: "pageout.private.*", interface: [move_pages-set, pageout],
+ *        backing: [anon-private, swap-cache, swapped-out], condition: [writer]}
+ *     - {cases: "pageout.shared.*", interface: [move_pages-set, pageout],
+ *        backing: [anon-shared, swap-cache, swapped-out], condition: [writer]}
  */
 #include <stdio.h>
 #include <sys/mman.h>

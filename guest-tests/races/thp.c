@@ -9,12 +9,14 @@
  *
  * testbed:
  *   nodes: 2
- *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, TRANSPARENT_HUGEPAGE, DEBUG_FS]
+ *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, TRANSPARENT_HUGEPAGE,
+ *     DEBUG_FS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   contract: {14: ["thp.*"]}
  *   covers:
- *     - {cases: "thp.*", interface: [move_pages-set], backing: [thp, thp-partly-mapped], condition: [writer]}
+ *     - {cases: "thp.*", interface: [move_pages-set], backing: [thp,
+ *        thp-partly-mapped], condition: [writer]}
  */
 #include <stdio.h>
 #include <sys/mman.h>

@@ -16,7 +16,8 @@
  *   quick: ["uffd.write_protect"]
  *   contract: {14: ["uffd.*"], 10: ["uffd.write_protect"]}
  *   covers:
- *     - {cases: "uffd.*", interface: [move_pages-set], backing: [uffd-registered], condition: [writer]}
+ *     - {cases: "uffd.*", interface: [move_pages-set], backing:
+ *        [uffd-registered], condition: [writer]}
  */
 #include <fcntl.h>
 #include <sys/ioctl.h>

@@ -29,16 +29,27 @@
  *   contract: {13: ["writers.*"]}
  *   promises: {addresses-kept: ["writers.*"]}
  *   covers:
- *     - {cases: "writers.anon.move_pages", interface: [move_pages-set], backing: [anon-private], condition: [writer]}
- *     - {cases: "writers.anon_shared.move_pages", interface: [move_pages-set], backing: [anon-shared], condition: [writer]}
- *     - {cases: "writers.shmem.move_pages", interface: [move_pages-set], backing: [shmem], condition: [writer]}
- *     - {cases: "writers.thp.move_pages", interface: [move_pages-set], backing: [thp], condition: [writer]}
- *     - {cases: "writers.file.move_pages", interface: [move_pages-set], backing: [file-shared, file-dirty], condition: [writer]}
- *     - {cases: "writers.anon.mbind", interface: [mbind-move, mbind-move-strict], backing: [anon-private], condition: [writer]}
- *     - {cases: "writers.anon_shared.mbind", interface: [mbind-move, mbind-move-strict], backing: [anon-shared], condition: [writer]}
- *     - {cases: "writers.shmem.mbind", interface: [mbind-move, mbind-move-strict], backing: [shmem], condition: [writer]}
- *     - {cases: "writers.thp.mbind", interface: [mbind-move, mbind-move-strict], backing: [thp], condition: [writer]}
- *     - {cases: "writers.file.mbind", interface: [mbind-move, mbind-move-strict], backing: [file-shared, file-dirty], condition: [writer]}
+ *     - {cases: "writers.anon.move_pages", interface: [move_pages-set],
+ *        backing: [anon-private], condition: [writer]}
+ *     - {cases: "writers.anon_shared.move_pages", interface: [move_pages-set],
+ *        backing: [anon-shared], condition: [writer]}
+ *     - {cases: "writers.shmem.move_pages", interface: [move_pages-set],
+ *        backing: [shmem], condition: [writer]}
+ *     - {cases: "writers.thp.move_pages", interface: [move_pages-set], backing:
+ *        [thp], condition: [writer]}
+ *     - {cases: "writers.file.move_pages", interface: [move_pages-set],
+ *        backing: [file-shared, file-dirty], condition: [writer]}
+ *     - {cases: "writers.anon.mbind", interface: [mbind-move,
+ *        mbind-move-strict], backing: [anon-private], condition: [writer]}
+ *     - {cases: "writers.anon_shared.mbind", interface: [mbind-move,
+ *        mbind-move-strict], backing: [anon-shared], condition: [writer]}
+ *     - {cases: "writers.shmem.mbind", interface: [mbind-move,
+ *        mbind-move-strict], backing: [shmem], condition: [writer]}
+ *     - {cases: "writers.thp.mbind", interface: [mbind-move,
+ *        mbind-move-strict], backing: [thp], condition: [writer]}
+ *     - {cases: "writers.file.mbind", interface: [mbind-move,
+ *        mbind-move-strict], backing: [file-shared, file-dirty], condition:
+ *        [writer]}
  */
 #include <fcntl.h>
 #include <sys/mman.h>

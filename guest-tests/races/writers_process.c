@@ -26,9 +26,13 @@
  *     other-process: ["writers_process.migrate_pages"]
  *     cpuset-takes-pages: ["writers_process.cpuset_attach"]
  *   covers:
- *     - {cases: "writers_process.migrate_pages", interface: [migrate_pages-child], backing: [anon-private, text], condition: [writer]}
- *     - {cases: "writers_process.cpuset_mems", interface: [cpuset-v2-mems], backing: [anon-private, text], condition: [writer]}
- *     - {cases: "writers_process.cpuset_attach", interface: [cpuset-v2-attach], backing: [anon-private, text], condition: [writer]}
+ *     - {cases: "writers_process.migrate_pages", interface:
+ *        [migrate_pages-child], backing: [anon-private, text], condition:
+ *        [writer]}
+ *     - {cases: "writers_process.cpuset_mems", interface: [cpuset-v2-mems],
+ *        backing: [anon-private, text], condition: [writer]}
+ *     - {cases: "writers_process.cpuset_attach", interface: [cpuset-v2-attach],
+ *        backing: [anon-private, text], condition: [writer]}
  */
 #include "harness.h"
 

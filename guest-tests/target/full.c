@@ -16,14 +16,19 @@
  * testbed:
  *   nodes: 2
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, CPUSETS]
- *   timeout_s: 120   # over the harness's own 90 s, so that its message is first
+ *   timeout_s: 120   # over the harness's own 90 s
  *   contract: {16: ["full.*"]}
  *   covers:
- *     - {cases: "full.move_pages", interface: [move_pages-set], backing: [anon-private], condition: [target-full]}
- *     - {cases: "full.mbind_*", interface: [mbind-move], backing: [anon-private], condition: [target-full]}
- *     - {cases: "full.mbind_strict", interface: [mbind-move-strict], backing: [anon-private], condition: [target-full]}
- *     - {cases: "full.migrate_pages", interface: [migrate_pages-child], backing: [anon-private], condition: [target-full]}
- *     - {cases: "full.cpuset_mems", interface: [cpuset-v2-mems], backing: [anon-private], condition: [target-full]}
+ *     - {cases: "full.move_pages", interface: [move_pages-set], backing:
+ *        [anon-private], condition: [target-full]}
+ *     - {cases: "full.mbind_*", interface: [mbind-move], backing:
+ *        [anon-private], condition: [target-full]}
+ *     - {cases: "full.mbind_strict", interface: [mbind-move-strict], backing:
+ *        [anon-private], condition: [target-full]}
+ *     - {cases: "full.migrate_pages", interface: [migrate_pages-child],
+ *        backing: [anon-private], condition: [target-full]}
+ *     - {cases: "full.cpuset_mems", interface: [cpuset-v2-mems], backing:
+ *        [anon-private], condition: [target-full]}
  */
 #include "harness.h"
 
@@ -36,11 +41,6 @@
 #include "subject.h"
 
 #define MIB		(1L << 20)
-/*
- * More than is left free and what the lists of the CPUs may hold besides, which
- * is not counted as free: as much as the low watermark was when they were filled
- * (zone_highsize() in mm/page_alloc.c).
- */
 #define ASKED		(48 * MIB / 4096)
 #define LEAVE		(8 * MIB)
 #define UNWRITTEN	12345

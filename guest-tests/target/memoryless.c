@@ -10,12 +10,19 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   contract: {16: ["memoryless.*"]}
  *   covers:
- *     - {cases: "memoryless.move_pages", interface: [move_pages-set], backing: [anon-private], condition: [target-memoryless]}
- *     - {cases: "memoryless.mbind*", interface: [mbind-move, mbind-strict, mbind-move-strict], backing: [anon-private], condition: [target-memoryless]}
- *     - {cases: "memoryless.mbind_all", interface: [mbind-move-all], backing: [anon-private], condition: [target-memoryless]}
- *     - {cases: "memoryless.migrate_pages", interface: [migrate_pages-self], backing: [anon-private], condition: [target-memoryless]}
- *     - {cases: "memoryless.set_mempolicy", interface: [set_mempolicy], backing: [anon-private], condition: [target-memoryless]}
- *     - {cases: "memoryless.cpuset", interface: [cpuset-v2-mems], backing: [anon-private], condition: [target-memoryless]}
+ *     - {cases: "memoryless.move_pages", interface: [move_pages-set], backing:
+ *        [anon-private], condition: [target-memoryless]}
+ *     - {cases: "memoryless.mbind*", interface: [mbind-move, mbind-strict,
+ *        mbind-move-strict], backing: [anon-private], condition:
+ *        [target-memoryless]}
+ *     - {cases: "memoryless.mbind_all", interface: [mbind-move-all], backing:
+ *        [anon-private], condition: [target-memoryless]}
+ *     - {cases: "memoryless.migrate_pages", interface: [migrate_pages-self],
+ *        backing: [anon-private], condition: [target-memoryless]}
+ *     - {cases: "memoryless.set_mempolicy", interface: [set_mempolicy],
+ *        backing: [anon-private], condition: [target-memoryless]}
+ *     - {cases: "memoryless.cpuset", interface: [cpuset-v2-mems], backing:
+ *        [anon-private], condition: [target-memoryless]}
  */
 #include "harness.h"
 

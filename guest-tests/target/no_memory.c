@@ -17,10 +17,14 @@
  *   quick: ["no_memory.move_pages_*"]
  *   contract: {16: ["no_memory.*"]}
  *   covers:
- *     - {cases: "no_memory.move_pages_*", interface: [move_pages-set], backing: [anon-private], condition: [target-full]}
- *     - {cases: "no_memory.mbind_*", interface: [mbind-move-strict], backing: [anon-private], condition: [target-full]}
- *     - {cases: "no_memory.thp_is_split", interface: [mbind-move-strict], backing: [thp], condition: [target-full]}
- *     - {cases: "no_memory.migrate_pages", interface: [migrate_pages-child], backing: [anon-private], condition: [target-full]}
+ *     - {cases: "no_memory.move_pages_*", interface: [move_pages-set], backing:
+ *        [anon-private], condition: [target-full]}
+ *     - {cases: "no_memory.mbind_*", interface: [mbind-move-strict], backing:
+ *        [anon-private], condition: [target-full]}
+ *     - {cases: "no_memory.thp_is_split", interface: [mbind-move-strict],
+ *        backing: [thp], condition: [target-full]}
+ *     - {cases: "no_memory.migrate_pages", interface: [migrate_pages-child],
+ *        backing: [anon-private], condition: [target-full]}
  */
 #include "harness.h"
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
-from testbed.core.needs import Needs
+from testbed.core.needs import Needs, list_options
 from testbed.core.topology import Topology
 
 
@@ -35,9 +35,12 @@ def find_missing_features(needs: Needs, features: AbstractSet[str]) -> tuple[str
     return tuple(sorted(set(needs.features) - features))
 
 
-def find_missing_options(needs: Needs, kconfig: AbstractSet[str] | None) -> tuple[str, ...]:
+def find_missing_options(
+    needs: Needs, kconfig: AbstractSet[str] | None, *, release: str = ""
+) -> tuple[str, ...]:
     """Return the options that a test needs and the kernel was built without.
 
     ``kconfig`` is None where the configuration is not known; then nothing is missing.
     """
-    return () if kconfig is None else tuple(sorted(set(needs.kconfig) - kconfig))
+    wanted = list_options(needs, release=release)
+    return () if kconfig is None else tuple(sorted(set(wanted) - kconfig))

@@ -9,12 +9,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Annotated, Final
 
 from pydantic import Field, ValidationError
 from pydantic.functional_validators import AfterValidator
 
 from testbed.core.declared import Declared, DeclaredKeys, check_globs, declare_case
+from testbed.core.kernel_range import is_in_range
 from testbed.core.strict_yaml import StrictModel, describe_invalid, parse_yaml
 from testbed.core.text import shorten_middle
 from testbed.errors import PlanError
@@ -34,9 +36,12 @@ def _check_option(name: str) -> str:
     return name
 
 
-Option = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$"), AfterValidator(_check_option)]
+_SINCE: Final = " since "
+Option = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_]+( since \d+\.\d+)?$"), AfterValidator(_check_option)
+]
 Feature = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
-CaseName = Annotated[str, Field(pattern=r"^\w+(\.\w+){1,2}$")]
+CaseGlob = Annotated[str, Field(pattern=r"^[\w*?]+(\.[\w*?]+){1,2}$")]
 Nodes = Annotated[int, Field(ge=1, le=64)]
 EmptyNodes = Annotated[int, Field(ge=0, le=64)]
 DimmSlots = Annotated[int, Field(ge=0, le=256)]
@@ -67,9 +72,9 @@ class Needs(StrictModel):
     """The needs of one test.
 
     ``nodes`` have memory at boot, ``memoryless`` a CPU and no memory, ``empty_nodes`` neither;
-    ``dimm_slots`` are
-    empty; ``virtio_mem`` counts devices; ``swap_mib`` is the space on swap disks; ``tiers`` are
-    memory tiers, those that an HMAT makes. ``kconfig`` are options without ``CONFIG_``;
+    ``dimm_slots`` are empty; ``virtio_mem`` counts devices; ``swap_mib`` is the space on swap
+    disks; ``tiers`` are memory tiers, those that an HMAT makes. ``kconfig`` are options without
+    ``CONFIG_``; of ``X since 6.12`` older kernels are not asked.
     ``features`` are what a patch series provides; ``timeout_s`` is seconds a case. ``scope`` and
     ``start`` say which guest it gets.
     """
@@ -89,7 +94,7 @@ class Needs(StrictModel):
 
 
 class _CaseNeeds(StrictModel):
-    """What one case needs besides: lists are added to the file's, numbers replace them."""
+    """What some cases need besides: lists are added to the file's, numbers replace them."""
 
     nodes: Nodes | None = None
     memoryless: EmptyNodes | None = None
@@ -106,28 +111,44 @@ class _CaseNeeds(StrictModel):
 
 
 class _Block(DeclaredKeys, Needs):
-    cases: dict[CaseName, _CaseNeeds] = Field(default_factory=dict)
+    cases: dict[CaseGlob, _CaseNeeds] = Field(default_factory=dict)
 
 
 class _Document(StrictModel):
     testbed: _Block
 
 
+def list_options(needs: Needs, *, release: str) -> tuple[str, ...]:
+    """Return the names of the options that a kernel of ``release`` is to have.
+
+    One whose release is not known is to have all.
+    """
+    asked = (option.partition(_SINCE) for option in needs.kconfig)
+    return tuple(
+        name for name, _, since in asked if not since or not is_in_range(release, f"<{since}")
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileNeeds:
-    """The needs of a C test file; ``own`` are those of the cases that say something themselves.
+    """The needs of a C test file; ``own`` are those of cases that say something themselves.
 
-    ``declared`` is what the file says of its cases besides.
+    A name in ``own`` may hold ``*`` and ``?``; where several mean a case, the last has the last
+    word. ``declared`` is what the file says of its cases besides.
     """
 
     filename: str
     common: Needs
-    own: tuple[tuple[str, Needs], ...] = ()
+    own: tuple[tuple[str, _CaseNeeds], ...] = ()
     declared: DeclaredKeys = field(default_factory=DeclaredKeys)
 
     def for_case(self, name: str) -> Needs:
         """Return the needs of the case ``name``, written as for the harness's option ``-r``."""
-        return dict(self.own).get(name, self.common)
+        needs = self.common
+        for glob, more in self.own:
+            if fnmatchcase(name, glob):
+                needs = _merge(needs, more)
+        return needs
 
     def declare(self, name: str) -> Declared:
         """Return what is declared of the case ``name``."""
@@ -136,11 +157,11 @@ class FileNeeds:
     def check_cases(self, names: Iterable[str]) -> None:
         """Raise :class:`PlanError` where a case is spoken of that is not among ``names``."""
         known = tuple(names)
-        for name, _ in self.own:
-            if name not in known:
+        for glob, _ in self.own:
+            if not any(fnmatchcase(name, glob) for name in known):
                 shown = shorten_middle(", ".join(known), width=_SHOWN_CASES_CHARS)
                 raise PlanError(
-                    f"{self.filename}: key 'testbed.cases': {name!r} is no case of this file; "
+                    f"{self.filename}: key 'testbed.cases': {glob!r} is no case of this file; "
                     f"its cases: {shown or 'none'}"
                 )
         check_globs(self.declared, known, filename=self.filename)
@@ -155,7 +176,7 @@ def parse_needs(source: str, *, filename: str) -> FileNeeds:
     text = _find_block(source, filename)
     block = parse_yaml(text, _Document, filename=filename).testbed
     common = Needs(**{key: getattr(block, key) for key in Needs.model_fields})
-    own = tuple((name, _merge(common, case)) for name, case in block.cases.items())
+    own = tuple(block.cases.items())
     return FileNeeds(filename=filename, common=common, own=own, declared=block)
 
 

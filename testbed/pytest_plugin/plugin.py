@@ -20,6 +20,7 @@ from testbed.core.needs import Needs, Scope, parse_marker_needs
 from testbed.core.result import LogFile, TestResult, Verdict
 from testbed.core.text import clean, make_file_name
 from testbed.errors import PlanError, UserError
+from testbed.host.bzimage import find_release
 from testbed.host.catalog import NO_SUITES
 from testbed.host.guest import Guest
 from testbed.host.hotplug import Hotplug
@@ -243,7 +244,8 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     needs = item.stash[NEEDS_KEY]
     if missing := find_missing_features(needs, cell.config.features):
         pytest.skip(f"needs a series that provides {', '.join(missing)}")
-    if options := find_missing_options(needs, cell.config.kconfig):
+    release = find_release(cell.config.kernel)
+    if options := find_missing_options(needs, cell.config.kconfig, release=release):
         raise CaseFailedError(
             Verdict.FAILED,
             f"needs {', '.join('CONFIG_' + name for name in options)}, "

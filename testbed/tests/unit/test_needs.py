@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from testbed.core.needs import FileNeeds, Needs, parse_marker_needs, parse_needs
+from testbed.core.needs import FileNeeds, Needs, list_options, parse_marker_needs, parse_needs
 from testbed.errors import PlanError
 from testbed.host.catalog import NO_SUITES
 from testbed.host.project import data_dir
@@ -158,6 +158,37 @@ def test_case_that_does_not_exist_is_an_error() -> None:
     )
     with pytest.raises(PlanError, match=r"its cases: none$"):
         needs.check_cases([])
+
+
+def test_cases_may_be_meant_by_a_glob_and_the_last_has_the_last_word() -> None:
+    needs = parse(
+        "testbed:",
+        "  nodes: 2",
+        '  cases: {"v1.*": {nodes: 3, kconfig: [CPUSETS_V1]}, v1.four: {nodes: 4}}',
+    )
+    assert needs.for_case("v1.three").nodes == 3
+    assert needs.for_case("v1.four").nodes == 4
+    assert needs.for_case("v1.four").kconfig == ("CPUSETS_V1",)
+    assert needs.for_case("v2.three").nodes == 2
+    with pytest.raises(PlanError, match=r"'v1\.\*' is no case of this file"):
+        needs.check_cases(["v1.four.x", "v2.three"][1:])
+
+
+@pytest.mark.parametrize(
+    ("release", "wanted"),
+    [
+        ("6.12.117", ("NUMA", "CPUSETS_V1")),
+        ("6.13.0-rc1", ("NUMA", "CPUSETS_V1")),
+        ("", ("NUMA", "CPUSETS_V1")),
+        ("6.11.9", ("NUMA",)),
+        ("6.1.176", ("NUMA",)),
+    ],
+)
+def test_an_option_is_asked_of_the_kernels_that_can_have_it(
+    release: str, wanted: tuple[str, ...]
+) -> None:
+    needs = Needs(kconfig=("NUMA", "CPUSETS_V1 since 6.12"))
+    assert list_options(needs, release=release) == wanted
 
 
 def test_marker_of_a_python_test() -> None:

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <poll.h>
+#include <stdio.h>
+#include <sys/mman.h>
+
+#include "metric.h"
+#include "node_stat.h"
+#include "pagemap.h"
+#include "swap.h"
+#include "syscalls.h"
+
+#define DEADLINE_US	20e6
+
+bool swap_has_room(long pages)
+{
+	return system_meminfo("SwapFree") * 1024 >= pages * (long)PAGE_BYTES;
+}
+
+static long still_mapped(const struct pages *p, long first, long count)
+{
+	uint64_t entries[count];
+	long i, mapped = 0;
+
+	if (pagemap_read(p->pid, pages_at(p, first), count, entries))
+		return -1;
+	/* Of shared memory nothing is left in the page table. */
+	for (i = 0; i < count; i++)
+		mapped += !!(entries[i] & PM_PRESENT);
+	return mapped;
+}
+
+const char *swap_out(struct pages *p, long first, long count)
+{
+	double deadline = metric_now_us() + DEADLINE_US;
+	long mapped;
+
+	problems_clear(&p->problems);
+	do {
+		if (madvise(pages_at(p, first), count * PAGE_BYTES,
+			    MADV_PAGEOUT)) {
+			problems_add(&p->problems, "MADV_PAGEOUT: %m");
+			return problems_text(&p->problems);
+		}
+		mapped = still_mapped(p, first, count);
+		if (!mapped)
+			break;
+		/* One that is under writeback takes another turn. */
+		poll(NULL, 0, 1);
+	} while (metric_now_us() < deadline);
+	if (mapped)
+		problems_add(&p->problems, "%ld of %ld pages not swapped out",
+			     mapped, count);
+	pages_want(p, first, count, UNTOUCHED);
+	return problems_text(&p->problems);
+}
+
+const char *swap_out_wholly(struct pages *p, long first, long count)
+{
+	double deadline = metric_now_us() + DEADLINE_US;
+	const char *problem = swap_out(p, first, count);
+	long i;
+
+	while (!*problem && system_stat("nr_swapcached") > 0) {
+		if (metric_now_us() > deadline) {
+			problems_add(&p->problems,
+				     "%ld pages stay in the swap cache",
+				     system_stat("nr_swapcached"));
+			break;
+		}
+		if (system_stat("nr_writeback") > 0) {
+			poll(NULL, 0, 1);
+			continue;
+		}
+		for (i = first; i < first + count; i++)
+			pages_read(p, i);
+		problem = swap_out(p, first, count);
+	}
+	return problems_text(&p->problems);
+}
+
+uint64_t swap_entry(const struct pages *p, long index)
+{
+	uint64_t entry;
+
+	if (pagemap_read(p->pid, pages_at(p, index), 1, &entry) ||
+	    !(entry & PM_SWAP))
+		return 0;
+	/* Type in bits 0 to 4, offset from 5 on (pagemap.rst). */
+	return entry & PM_PFN_MASK;
+}

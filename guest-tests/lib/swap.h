@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Pages in swap space, and in its cache. */
+#ifndef TESTBED_SWAP_H
+#define TESTBED_SWAP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pages.h"
+
+/* Whether there is swap space with so much left. */
+bool swap_has_room(long pages);
+
+/*
+ * Reclaim @count pages from @first on until this process maps none of them. Their
+ * frames may linger in the swap cache, clean, as the write is asynchronous.
+ * They are wanted UNTOUCHED from then on. "" or what went wrong.
+ */
+const char *swap_out(struct pages *p, long first, long count);
+
+/*
+ * The same, and out of the swap cache too: once written they are read back and
+ * reclaimed again, clean. Nothing else is to be in the swap cache.
+ */
+const char *swap_out_wholly(struct pages *p, long first, long count);
+
+/* The swap entry of a page, as pagemap has it: 0 if it is present or empty. */
+uint64_t swap_entry(const struct pages *p, long index);
+
+#endif /* TESTBED_SWAP_H */

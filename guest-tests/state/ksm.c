@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Merged pages: moved as one, still merged, and known to ksmd by the new frame
+ * (folio_migrate_ksm(), mm/ksm.c), so that more is merged into it, and that
+ * it is taken apart into pages with the right content.
+ *
+ * testbed:
+ *   nodes: 2
+ *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, KSM]
+ *   features: []
+ *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
+ *   contract: {12: ["*"]}
+ *   covers:
+ *     - {cases: "ksm.*", interface: [move_pages-set, mbind-move-all],
+ *        backing: [ksm], condition: [quiet]}
+ */
+#include "harness.h"
+
+#include <poll.h>
+#include <sys/mman.h>
+
+#include <linux/kernel-page-flags.h>
+
+#include "metric.h"
+#include "nodes.h"
+#include "pagemap.h"
+#include "pattern.h"
+#include "proc.h"
+#include "relocate.h"
+
+#define COUNT		16
+#define KSM		"/sys/kernel/mm/ksm/"
+#define DEADLINE_US	15e6
+
+/* Two ranges of the same content, and a third that comes later. */
+FIXTURE(ksm)
+{
+	int a;
+	int b;
+	struct pages pages;
+	struct pages twin;
+	struct pages late;
+};
+
+static long map_twin(struct pages *p, uint64_t seed, int node)
+{
+	if (pages_map(p, COUNT, MAP_PRIVATE))
+		return -1;
+	p->seed = seed;
+	pages_want_all(p, node);
+	return pages_populate(p) ? :
+	       madvise(p->addr, COUNT * PAGE_BYTES, MADV_MERGEABLE);
+}
+
+static uint64_t frame_of(struct pages *p, long i)
+{
+	uint64_t entry;
+
+	return pagemap_read(0, pages_at(p, i), 1, &entry) ? 0 :
+							    pagemap_pfn(entry);
+}
+
+/* Pages of the two that are in one frame, which is flagged as merged. */
+static int merged(struct pages *p, struct pages *q)
+{
+	int i, common = 0;
+	uint64_t flags;
+
+	for (i = 0; i < COUNT; i++)
+		common += frame_of(p, i) == frame_of(q, i) &&
+			  !kpageflags_read(frame_of(p, i), &flags) &&
+			  flags >> KPF_KSM & 1;
+	return common;
+}
+
+/* Let ksmd run until the two are merged, then stop it. */
+static const char *merge(struct pages *p, struct pages *q)
+{
+	double deadline = metric_now_us() + DEADLINE_US;
+
+	if (proc_write(KSM "run", "1"))
+		return "cannot start ksmd";
+	while (merged(p, q) < COUNT && metric_now_us() < deadline)
+		poll(NULL, 0, 5);
+	if (proc_write(KSM "run", "0"))
+		return "cannot stop ksmd";
+	return merged(p, q) == COUNT ? "" : "not merged in 15 s";
+}
+
+FIXTURE_SETUP(ksm)
+{
+	struct pages *p = &self->pages;
+	unsigned long nodes = nodes_with_memory();
+
+	if (nodes_count(nodes) < 2)
+		SKIP(return, "needs 2 nodes with memory, has %s",
+		     nodes_text(nodes));
+	self->a = nodes_nth(nodes, 0);
+	self->b = nodes_nth(nodes, 1);
+	ASSERT_EQ(0, proc_write(KSM "sleep_millisecs", "1"));
+	ASSERT_EQ(0, proc_write(KSM "pages_to_scan", "1000"));
+	ASSERT_EQ(0, map_twin(p, 4711, self->a));
+	ASSERT_EQ(0, map_twin(&self->twin, 4711, self->a));
+	ASSERT_CLEAN(merge(p, &self->twin));
+	pages_want_all(p, self->a);
+	pages_want_all(&self->twin, self->a);
+	ASSERT_CLEAN(pages_snapshot(p));
+	ASSERT_CLEAN(pages_snapshot(&self->twin));
+}
+
+/* In the parent, so that it is done however the test ended. */
+FIXTURE_TEARDOWN_PARENT(ksm)
+{
+	EXPECT_EQ(0, proc_write(KSM "run", "0"));
+	EXPECT_EQ(0, proc_write(KSM "sleep_millisecs", "20"));
+	EXPECT_EQ(0, proc_write(KSM "pages_to_scan", "100"));
+}
+
+#define EXPECT_STILL_MERGED(node, what) do {				\
+	pages_want_all(&self->twin, node);				\
+	EXPECT_CLEAN(pages_verify(&self->twin, what));			\
+	EXPECT_EQ(COUNT, merged(&self->pages, &self->twin));		\
+	ASSERT_CLEAN(pages_snapshot(&self->twin));			\
+} while (0)
+
+TEST_F(ksm, stays_merged)
+{
+	struct pages *p = &self->pages;
+
+	EXPECT_CLEAN(relocate_all_to(p, self->b, "merged pages"));
+	EXPECT_STILL_MERGED(self->b, "the twins of what moved");
+	EXPECT_CLEAN(relocate_all_to_by_mbind(p, self->a, "and back"));
+	EXPECT_STILL_MERGED(self->a, "the twins of what moved back");
+}
+
+/* ksmd knows the new frames: what comes later is merged into these. */
+TEST_F(ksm, merges_into_the_new_frame)
+{
+	struct pages *p = &self->pages;
+
+	EXPECT_CLEAN(relocate_all_to(p, self->b, "merged pages"));
+	ASSERT_EQ(0, map_twin(&self->late, p->seed, self->a));
+	ASSERT_CLEAN(pages_snapshot(p));
+	EXPECT_CLEAN(merge(p, &self->late));
+	EXPECT_CLEAN(pages_verify(p, "the frames that were merged into"));
+	EXPECT_EQ(COUNT, merged(&self->twin, &self->late));
+	EXPECT_EQ(0, pages_bad(&self->late));
+}
+
+TEST_F(ksm, taken_apart)
+{
+	struct pages *p = &self->pages;
+	int i;
+
+	EXPECT_CLEAN(relocate_all_to(p, self->b, "merged pages"));
+	ASSERT_EQ(0, proc_write(KSM "run", "2"));
+	EXPECT_EQ(0, merged(p, &self->twin));
+	for (i = 0; i < COUNT; i++)
+		EXPECT_NE(frame_of(p, i), frame_of(&self->twin, i));
+	EXPECT_EQ(0, pages_bad(p));
+	EXPECT_EQ(0, pages_bad(&self->twin));
+}
+
+/* A write after the move is the writer's own. */
+TEST_F(ksm, written_after_the_move)
+{
+	struct pages *p = &self->pages;
+	int i;
+
+	EXPECT_CLEAN(relocate_all_to(p, self->b, "merged pages"));
+	p->seed++;
+	for (i = 0; i < COUNT; i++)
+		pattern_fill(pages_at(p, i), p->seed, i);
+	EXPECT_EQ(0, pages_bad(p));
+	EXPECT_EQ(0, merged(p, &self->twin));
+	pages_want_all(&self->twin, self->b);
+	EXPECT_EQ(0, pages_bad(&self->twin));
+}
+
+TEST_HARNESS_MAIN
