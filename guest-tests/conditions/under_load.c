@@ -67,6 +67,7 @@ struct task {
 	int from;
 	int to;
 	int home;
+	unsigned int flags;	/* of mbind(2) */
 };
 
 static struct task *task;
@@ -84,38 +85,20 @@ FIXTURE_VARIANT(under_load)
 	/* One of them: from within the child, or from outside. */
 	holder_fn within;
 	long (*outside)(struct pages *p);
+	unsigned int flags;
 	/* The other result than 0 that it may have while there is load. */
 	long or_result;
 	enum effect effect;
 };
 
-static long bind_to(const struct pages *p, unsigned int flags)
+/* By STRICT alone EIO, and no policy, wherever the pages are not. */
+static long mbind_with_flags(struct pages *p)
 {
-	return numa_mbind(p->addr, p->count * PAGE_BYTES, MPOL_BIND,
-			  NODE(task->to), flags);
-}
+	long result = numa_mbind(p->addr, p->count * PAGE_BYTES, MPOL_BIND,
+				 NODE(task->to), task->flags);
 
-static long mbind_move(struct pages *p)
-{
-	return bind_to(p, MPOL_MF_MOVE);
-}
-
-static long mbind_move_all(struct pages *p)
-{
-	return bind_to(p, MPOL_MF_MOVE_ALL);
-}
-
-static long mbind_move_strict(struct pages *p)
-{
-	return bind_to(p, MPOL_MF_MOVE | MPOL_MF_STRICT);
-}
-
-/* EIO, and no policy, wherever the pages are not. */
-static long mbind_strict(struct pages *p)
-{
-	long result = bind_to(p, MPOL_MF_STRICT);
-
-	return task->to == task->home ? result : result + EIO;
+	return task->flags == MPOL_MF_STRICT && task->to != task->home ?
+	       result + EIO : result;
 }
 
 static long set_mempolicy(struct pages *p)
@@ -196,34 +179,37 @@ static long page_out_from_outside(struct pages *p)
 static long run_migratepages(struct pages *p)
 {
 	static struct program tool;
-	char pid[16], from[16], to[16];
+	char pid[16];
 
 	snprintf(pid, sizeof(pid), "%d", p->pid);
-	snprintf(from, sizeof(from), "%d", task->from);
-	snprintf(to, sizeof(to), "%d", task->to);
-	return program_run(&tool, "/usr/bin/migratepages", pid, from, to,
-			   NULL) ? : tool.status;
+	return program_run(&tool, "/usr/bin/migratepages", pid,
+			   nodes_text(NODE(task->from)),
+			   nodes_text(NODE(task->to)), NULL) ? : tool.status;
 }
 
 FIXTURE_VARIANT_ADD(under_load, mbind_move)
 {
-	.within = mbind_move,
+	.within = mbind_with_flags,
+	.flags = MPOL_MF_MOVE,
 };
 
 FIXTURE_VARIANT_ADD(under_load, mbind_move_all)
 {
-	.within = mbind_move_all,
+	.within = mbind_with_flags,
+	.flags = MPOL_MF_MOVE_ALL,
 };
 
 FIXTURE_VARIANT_ADD(under_load, mbind_move_strict)
 {
-	.within = mbind_move_strict,
+	.within = mbind_with_flags,
+	.flags = MPOL_MF_MOVE | MPOL_MF_STRICT,
 	.or_result = -EIO,
 };
 
 FIXTURE_VARIANT_ADD(under_load, mbind_strict)
 {
-	.within = mbind_strict,
+	.within = mbind_with_flags,
+	.flags = MPOL_MF_STRICT,
 	.effect = STAYS,
 };
 
@@ -286,6 +272,7 @@ FIXTURE_SETUP(under_load)
 		    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, task);
 	task->home = self->node[0];
+	task->flags = variant->flags;
 	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
 	pages_want_all(p, task->home);
 }
