@@ -20,11 +20,6 @@
  *     cpuset_backing.swap_cache.attach: {swap_mib: 64}
  *   quick:
  *     - cpuset_backing.thp.attach
- *     - cpuset_backing.ksm.change_of_mems
- *     - cpuset_backing.file_dirty.attach
- *     - cpuset_backing.shmem.change_of_mems
- *     - cpuset_backing.hugetlb_private.attach
- *     - cpuset_backing.text.change_of_mems
  *   contract:
  *     11: ["cpuset_backing.swap*"]
  *     12: ["cpuset_backing.*"]

@@ -22,8 +22,6 @@
  *     - cpuset_v2.attach
  *     - cpuset_v2.pairs
  *     - cpuset_v2.mems_of_the_parent
- *     - cpuset_v2.policy_is_rebound
- *     - cpuset_v2.bounds_of_the_calls
  *   contract:
  *     4: [cpuset_v2.bounds_of_the_calls]
  *     9: [cpuset_v2.bounds_of_the_calls]

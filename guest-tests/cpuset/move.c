@@ -15,7 +15,8 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     "cpuset_move.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
- *   quick: ["cpuset_move.v1.change_of_mems", "cpuset_move.v2.attach"]
+ *   quick:
+ *     - cpuset_move.v1.change_of_mems
  *   contract:
  *     17: ["cpuset_move.*"]
  *   promises:

@@ -22,10 +22,6 @@
  *     "cpuset_relative.*.three_up_by_one": {nodes: 6}
  *     "cpuset_relative.*.half_to_half": {nodes: 8}
  *     "cpuset_relative.*.eight_to_three": {nodes: 8}
- *   quick:
- *     - "cpuset_relative.v2_mems.pair_to_pair"
- *     - "cpuset_relative.v1_attach.overlapping"
- *     - "cpuset_relative.v2_mems.eight_to_three"
  *   contract:
  *     17: ["cpuset_relative.*"]
  *   promises:

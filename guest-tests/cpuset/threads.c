@@ -16,7 +16,8 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     "cpuset_threads.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
- *   quick: ["cpuset_threads.v2.attach_of_the_leader"]
+ *   quick:
+ *     - cpuset_threads.v2.attach_of_the_leader
  *   contract:
  *     17: ["cpuset_threads.*"]
  *   promises:

@@ -22,6 +22,7 @@
 
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "cpuset_scene.h"
 #include "cpuset_tree.h"
@@ -51,6 +52,14 @@ FIXTURE_TEARDOWN_PARENT(cpuset_pressure)
 	EXPECT_EQ(0, proc_write(CPUSET_TREE "/" ENABLED, "0"));
 	EXPECT_EQ(0, cpuset_scene_end(&self->scene));
 	EXPECT_EQ(0, proc_write(POOL, "0"));
+}
+
+/* Called in the child: its pages are no prey of the reclaim. */
+static long populate_locked(struct pages *p)
+{
+	long error = pages_populate(p);
+
+	return error ? error : mlock(p->addr, p->count * PAGE_BYTES);
 }
 
 /* Called in the child: how many huge pages there were to have. */
@@ -100,7 +109,7 @@ TEST_F(cpuset_pressure, counts_direct_reclaim)
 	ASSERT_EQ(0, cpuset_set_mems("y", NODE(scene->node[1])));
 	pages_want_all(&scene->subject.pages, scene->node[1]);
 	ASSERT_CLEAN(cpuset_scene_start(scene, NODE(scene->node[1]),
-					pages_populate));
+					populate_locked));
 	EXPECT_LT(0, holder_call(child, press));
 
 	EXPECT_EQ(0, cpuset_write(".", ENABLED, "1"));

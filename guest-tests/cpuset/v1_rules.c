@@ -11,7 +11,6 @@
  *             PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["cpuset_v1_rules.subset_of_the_parent"]
  *   contract:
  *     17: ["cpuset_v1_rules.*"]
  */

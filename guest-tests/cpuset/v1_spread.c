@@ -11,7 +11,6 @@
  *   kconfig: [NUMA, CPUSETS, CPUSETS_V1 since 6.12, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["cpuset_spread.page"]
  */
 #include "harness.h"
 

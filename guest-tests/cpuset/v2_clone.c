@@ -11,7 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, CPUSETS, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["cpuset_clone.into_another_cpuset"]
  *   contract:
  *     17: ["cpuset_clone.*"]
  */

@@ -13,7 +13,6 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     "cpuset_v2_rules.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
- *   quick: ["cpuset_v2_rules.v2.taken_away_and_given_back"]
  *   contract:
  *     17: ["cpuset_v2_rules.*"]
  *   promises:
@@ -26,9 +25,6 @@
  *     - {cases: ["cpuset_v2_rules.v2.attach_by_what_is_in_force"],
  *        interface: [cpuset-v2-attach], backing: [anon-private], condition:
  *          [quiet]}
- *     - {cases: ["cpuset_v2_rules.v2.text_that_is_no_set"],
- *        interface: [cpuset-v2-mems], backing: [anon-private], condition:
- *          [bad-mask-size]}
  */
 #include "harness.h"
 

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.needs(
 )
 
 
+@pytest.mark.quick
 def test_dimm_is_used_and_given_back(
     vm: Vm, hotplug: Hotplug, memory: GuestMemory, dimm_node: int, report: Reporter
 ) -> None:
@@ -91,6 +92,7 @@ def test_same_slot_takes_a_dimm_again(
     assert removal.is_removed, removal.reason
 
 
+@pytest.mark.quick
 def test_kernel_memory_keeps_its_dimm(
     vm: Vm, hotplug: Hotplug, memory: GuestMemory, dimm_node: int
 ) -> None:

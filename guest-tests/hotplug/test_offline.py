@@ -12,6 +12,7 @@ pytestmark = pytest.mark.needs(
 )
 
 
+@pytest.mark.quick
 def test_populated_block_is_emptied(
     movable_dimm: Dimm, workload: Workload, memory: GuestMemory, report: Reporter
 ) -> None:

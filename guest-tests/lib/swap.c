@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/swap.h>
 
 #include "metric.h"
 #include "node_stat.h"
 #include "pagemap.h"
+#include "proc.h"
 #include "swap.h"
 #include "syscalls.h"
 
@@ -87,4 +90,35 @@ uint64_t swap_entry(const struct pages *p, long index)
 		return 0;
 	/* Type in bits 0 to 4, offset from 5 on (pagemap.rst). */
 	return entry & PM_PFN_MASK;
+}
+
+int swap_stop(struct swap_areas *areas)
+{
+	char text[4096], *line, *save;
+
+	areas->count = 0;
+	if (proc_read("/proc/swaps", text, sizeof(text)) < 0)
+		return -errno;
+	/* The first line has the names of the columns. */
+	strtok_r(text, "\n", &save);
+	while ((line = strtok_r(NULL, "\n", &save))) {
+		char *path = areas->path[areas->count];
+
+		if (areas->count == 4 || sscanf(line, "%63s", path) != 1)
+			return -E2BIG;
+		if (swapoff(path))
+			return -errno;
+		areas->count++;
+	}
+	return 0;
+}
+
+int swap_resume(const struct swap_areas *areas)
+{
+	int i;
+
+	for (i = 0; i < areas->count; i++)
+		if (swapon(areas->path[i], 0))
+			return -errno;
+	return 0;
 }

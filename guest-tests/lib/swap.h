@@ -24,6 +24,18 @@ const char *swap_out(struct pages *p, long first, long count);
  */
 const char *swap_out_wholly(struct pages *p, long first, long count);
 
+/*
+ * Take all swap space out of use, or put what was taken out back in use: what
+ * is full then stays so. 0 or -errno.
+ */
+struct swap_areas {
+	int count;
+	char path[4][64];
+};
+
+int swap_stop(struct swap_areas *areas);
+int swap_resume(const struct swap_areas *areas);
+
 /* The swap entry of a page, as pagemap has it: 0 if it is present or empty. */
 uint64_t swap_entry(const struct pages *p, long index);
 

@@ -13,8 +13,8 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["addresses.mbind_move.layout",
- *     "addresses.move_pages.futex_private", "addresses.cpuset.futex_shared"]
+ *   quick:
+ *     - addresses.mbind_move.layout
  *   promises: {addresses-kept: ["addresses.*"]}
  *   covers:
  *     - {cases: "addresses.mbind_move.*", interface: [mbind-move], backing:

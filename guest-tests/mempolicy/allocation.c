@@ -17,7 +17,8 @@
  *     allocation.shared.by_distance: {nodes: 3}
  *     allocation.written.by_distance: {nodes: 3}
  *     allocation.mapped.by_distance: {nodes: 3}
- *   quick: ["allocation.*.each_mode"]
+ *   quick:
+ *     - allocation.private.each_mode
  *   contract: {7: ["allocation.*"]}
  *   covers:
  *     - {cases: "allocation.private.*", interface: [set_mempolicy], backing:

@@ -12,7 +12,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["file_policy.text"]
  *   contract: {12: ["file_policy.*"]}
  *   promises: {shared-mapping-policy: ["file_policy.text"], addresses-kept:
  *     ["file_policy.text"]}

@@ -11,7 +11,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["get_mempolicy.mode_and_nodes", "get_mempolicy.errors"]
  *   contract: {7: ["get_mempolicy.*"]}
  */
 #include "harness.h"

@@ -12,7 +12,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["inherit.fork", "inherit.precedence"]
  *   contract: {7: ["inherit.*"]}
  *   covers:
  *     - {cases: "inherit.*", interface: [set_mempolicy], backing:

@@ -19,7 +19,8 @@
  *     interleave.with_a_gap: {nodes: 3}
  *     interleave.shared_moved: {nodes: 3}
  *     interleave.shared_and_private: {nodes: 3}
- *   quick: ["interleave.private_range", "interleave.page_cache_in_turn"]
+ *   quick:
+ *     - interleave.private_range
  *   contract: {7: ["interleave.*"]}
  *   covers:
  *     - {cases: ["interleave.private_range", "interleave.remapped",

@@ -10,13 +10,15 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["masks.*.flags_by_mode", "masks.*.length"]
+ *   quick:
+ *     - masks.mbind.flags_by_mode
  *   contract: {7: ["masks.*"]}
  *   known:
  *     - {cases: ["masks.*.long_mask_ends_in_a_word"], kernels: ">=6.1", why:
  *        "get_nodes() looks at all bits of the last word of a mask that is
  *        longer than MAX_NUMNODES, those past maxnode too, and fails with
- *        EINVAL, against mbind(2)", commit: seen on 6.1 and 6.12}
+ *        EINVAL, against mbind(2)", commit:
+ *        known-issues/long-node-mask-ends-in-a-word.md; seen on 6.1 and 6.12}
  *   covers:
  *     - {cases: "masks.mbind.*", interface: [mbind-move], backing:
  *        [anon-private], condition: [bad-mask-size, bad-node, bad-address]}

@@ -20,16 +20,16 @@
  *     mbind.private.interleave: {nodes: 3}
  *     mbind.shared.interleave: {nodes: 3}
  *   quick:
- *     - mbind.*.move
- *     - mbind.*.move_part
- *     - mbind.*.strict_misplaced
- *     - mbind.*.move_skips_mapped_twice
- *     - mbind.*.move_all_mapped_twice
+ *     - mbind.private.move
+ *     - mbind.private.move_part
  *     - mbind.private.move_what_is_misplaced
+ *     - mbind.private.move_skips_mapped_twice
+ *     - mbind.private.move_some_mapped_twice
+ *     - mbind.private.move_all_mapped_twice
  *     - mbind.private.move_all_needs_sys_nice
+ *     - mbind.private.strict_misplaced
  *     - mbind.private.pinned_stays
  *     - mbind.private.hole
- *     - mbind.private.bad_arguments
  *   contract:
  *     5: ["mbind.*_mapped_twice", mbind.*.move_all_needs_sys_nice]
  *     6: [mbind.*.pinned_stays, mbind.*.strict_misplaced]

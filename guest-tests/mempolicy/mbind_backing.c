@@ -21,15 +21,9 @@
  *     mbind_backing.swap_cache.move_all: {swap_mib: 64}
  *     mbind_backing.swap_cache.strict: {swap_mib: 64}
  *   quick:
- *     - mbind_backing.thp.move
- *     - mbind_backing.ksm.move_all
- *     - mbind_backing.file_dirty.move
- *     - mbind_backing.shmem.move
- *     - mbind_backing.hugetlb_private.move
- *     - mbind_backing.text.move_all
  *     - mbind_backing.mlocked.move
- *     - mbind_backing.io_uring_registered.move
  *     - mbind_backing.zero_page.strict
+ *     - mbind_backing.thp.move
  *   contract:
  *     5:
  *       - "mbind_backing.file_shared*.move*"
@@ -244,13 +238,12 @@
  *       kernels: ">=6.12"
  *       why: the target of a large folio that PTEs map is taken for partly
  *         mapped, so that the next migration splits it
- *       commit: "__folio_remove_rmap() against migrate_folio_move() of
- *         6.12.117"
+ *       commit: known-issues/large-folio-splits-at-second-move.md; seen on 6.12
  *     - cases: [mbind_backing.ksm.move_all]
  *       kernels: "<6.7"
  *       why: the target of a KSM page is allocated by the policy of the task,
  *         not of the range
- *       commit: "mended in 6.7"
+ *       commit: known-issues/mbind-of-ksm-by-task-policy.md; mended in 6.7
  */
 #include <sched.h>
 

@@ -16,8 +16,8 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["modes.prefer.move", "modes.local.move",
- *     "modes.bind_relative.move"]
+ *   quick:
+ *     - modes.bind_relative.move
  *   contract: {7: ["modes.*"]}
  *   covers:
  *     - {cases: "modes.*.move", interface: [mbind-move-strict], backing:

@@ -15,11 +15,6 @@
  *   features: []
  *   scope: file   # each case puts back all that it changes
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick:
- *     - pageout_backing.thp.pageout
- *     - pageout_backing.shmem.pageout
- *     - pageout_backing.file_clean.process_madvise
- *     - pageout_backing.ksm.pageout
  *   contract:
  *     11:
  *       - "pageout_backing.anon_private.pageout"

@@ -12,7 +12,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["ranges.split_and_merge", "ranges.hole_*"]
  *   contract: {7: ["ranges.*"]}
  *   covers:
  *     - {cases: "ranges.hole_*", interface: [mbind-move-strict, mbind-strict,

@@ -12,7 +12,8 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["shared_policy.another_process", "shared_policy.many_ranges"]
+ *   quick:
+ *     - shared_policy.another_process
  *   contract: {12: ["shared_policy.*"]}
  *   promises: {shared-mapping-policy: ["shared_policy.*"]}
  *   covers:
@@ -22,15 +23,17 @@
  *     - {cases: ["shared_policy.set_again"], kernels: ">=6.1", why:
  *        "mbind_range() takes a VMA that had the policy for done, though
  *        another mapping has changed that of the memory since: mbind(2) returns
- *        0 and sets nothing", commit: seen on 6.1 and 6.12}
+ *        0 and sets nothing", commit: known-issues/shared-policy-set-again.md;
+ *        seen on 6.1 and 6.12}
  *     - {cases: ["shared_policy.default_by_another"], kernels: ">=6.1", why:
  *        "mbind_range() takes a VMA without a policy for done: MPOL_DEFAULT
- *        through a mapping that set none leaves the memory its policy", commit:
- *        seen on 6.1 and 6.12}
+ *        through a mapping that set none leaves the memory its policy",
+ *        commit: known-issues/shared-policy-default-by-another.md; seen on 6.1
+ *        and 6.12}
  *     - {cases: ["shared_policy.beside_a_merge"], kernels: ">=6.1", why:
  *        "mbind_range() installs the policy in all of a VMA that merged, also
- *        where another mapping has changed that of the memory", commit: seen on
- *        6.1 and 6.12}
+ *        where another mapping has changed that of the memory", commit:
+ *        known-issues/shared-policy-beside-a-merge.md; seen on 6.1 and 6.12}
  */
 #include "harness.h"
 

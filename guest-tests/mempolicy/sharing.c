@@ -14,7 +14,8 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["sharing.in_thirds", "sharing.copied_on_write"]
+ *   quick:
+ *     - sharing.in_thirds
  *   contract: {5: ["sharing.*"]}
  *   covers:
  *     - {cases: "sharing.*", interface: [mbind-move, mbind-move-strict,

@@ -15,7 +15,8 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["strict.move_all.pinned_ends", "strict.move.second_vma"]
+ *   quick:
+ *     - strict.move.second_vma
  *   contract: {6: ["strict.*"]}
  *   covers:
  *     - {cases: "strict.move.pinned*", interface: [mbind-move-strict], backing:
@@ -30,7 +31,8 @@
  *        "do_mbind() compares the pages with the node mask of the call instead
  *        of the policy made of it, so with MPOL_LOCAL or MPOL_F_RELATIVE_NODES
  *        pages that are where the policy wants them fail with EIO, against
- *        mbind(2)", commit: seen on 6.1 and 6.12}
+ *        mbind(2)", commit: known-issues/strict-by-the-mask-of-the-call.md;
+ *        seen on 6.1 and 6.12}
  */
 #include "harness.h"
 

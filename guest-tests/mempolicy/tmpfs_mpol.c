@@ -11,7 +11,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick: ["tmpfs_mpol.remount"]
  *   contract: {12: ["tmpfs_mpol.*"]}
  *   promises: {shared-mapping-policy: ["tmpfs_mpol.*"]}
  */

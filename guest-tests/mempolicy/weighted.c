@@ -16,7 +16,6 @@
  *   cases:
  *     weighted.move: {nodes: 3}
  *     weighted.move_shared: {nodes: 3}
- *   quick: ["weighted.fault"]
  *   contract: {7: ["weighted.*"]}
  *   covers:
  *     - {cases: "weighted.move", interface: [mbind-move-strict], backing:

@@ -10,7 +10,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["addresses.migrate_pages"]
  *   promises:
  *     addresses-kept: ["addresses.*"]
  *     other-process: ["addresses.*"]

@@ -17,7 +17,8 @@
  *     cycles.rotate_by_calls: {nodes: 4}
  *     cycles.rotate_by_move_pages: {nodes: 4}
  *     cycles.there_and_back: {nodes: 4}
- *   quick: ["cycles.exchange_is_refused_quietly"]
+ *   quick:
+ *     - cycles.exchange_is_refused_quietly
  *   contract: {2: ["cycles.*"]}
  *   promises:
  *     relative-placement: ["cycles.there_and_back", "cycles.rotate_*",

@@ -22,7 +22,8 @@
  *     left_behind.off_the_lru: {kconfig: [PERF_EVENTS]}
  *     left_behind.a_huge_page_is_one: {kconfig: [TRANSPARENT_HUGEPAGE]}
  *     left_behind.a_hugetlb_page_is_one: {kconfig: [HUGETLBFS]}
- *   quick: ["left_behind.pinned_and_mapped_twice"]
+ *   quick:
+ *     - left_behind.pinned_and_mapped_twice
  *   contract: {3: ["left_behind.*"]}
  *   covers:
  *     - {cases: "left_behind.*", interface: [migrate_pages-child],

@@ -31,9 +31,6 @@
  *     - migrate_pages.pairs_up
  *     - migrate_pages.three_to_one
  *     - migrate_pages.left_behind
- *     - migrate_pages.mapped_twice
- *     - migrate_pages.of_the_caller
- *     - migrate_pages.bad_arguments
  *   contract:
  *     1: ["migrate_pages.pairs_*", "migrate_pages.*_to_one",
  *         migrate_pages.one_to_two]

@@ -19,11 +19,6 @@
  *     migrate_pages_backing.swap_cache.self: {swap_mib: 64}
  *   quick:
  *     - migrate_pages_backing.thp.child
- *     - migrate_pages_backing.ksm.child
- *     - migrate_pages_backing.file_dirty.child
- *     - migrate_pages_backing.shmem.self
- *     - migrate_pages_backing.hugetlb_private.child
- *     - migrate_pages_backing.text.self
  *   contract:
  *     3: ["migrate_pages_backing.*"]
  *     11: ["migrate_pages_backing.swap*"]

@@ -22,7 +22,8 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["move_array.bad_page_at_each_place"]
+ *   quick:
+ *     - move_array.bad_page_at_each_place
  *   contract:
  *     8: ["move_array.bad_page_*", "move_array.pinned_*"]
  *     9: ["move_array.same_page_*"]

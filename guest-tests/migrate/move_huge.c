@@ -16,7 +16,8 @@
  *     HUGETLBFS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["move_huge.*.any_address"]
+ *   quick:
+ *     - move_huge.thp.any_address
  *   contract: {9: ["move_huge.*"]}
  *   covers:
  *     - {cases: "move_huge.thp.*", interface: [move_pages-set],

@@ -26,7 +26,6 @@
  *   cases:
  *     move_query.off_the_lru: {kconfig: [PERF_EVENTS]}
  *     move_query.inaccessible: {kconfig: [NUMA_BALANCING]}
- *   quick: ["move_query.by_chunks"]
  *   contract: {9: ["move_query.*"]}
  *   covers:
  *     - {cases: "move_query.*", interface: [move_pages-query],

@@ -19,7 +19,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["relative.up_by_one.*", "relative.eight_to_three.*"]
  *   contract: {1: ["relative.*"], 2: ["relative.*"]}
  *   promises: {relative-placement: ["relative.*"]}
  *   covers:

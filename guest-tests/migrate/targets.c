@@ -11,7 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["targets.zombie", "targets.parent"]
  *   promises: {other-process: ["targets.stopped", "targets.parent",
  *     "targets.any_thread"]}
  *   covers:

@@ -20,7 +20,8 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, MULTIUSER]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["whose.other_user.*", "whose.same_user.*"]
+ *   quick:
+ *     - whose.same_user.migrate_pages
  *   contract: {4: ["whose.nice_is_no_key.*"]}
  *   promises: {other-process: ["whose.*"]}
  *   covers:

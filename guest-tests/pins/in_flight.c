@@ -22,7 +22,8 @@
  *     in_flight.direct_read.stays: {kconfig: [BLK_DEV_RAM]}
  *     in_flight.direct_write.stays: {kconfig: [BLK_DEV_RAM]}
  *     in_flight.process_vm.stays: {kconfig: [CROSS_MEMORY_ATTACH]}
- *   quick: ["in_flight.direct_read.stays"]
+ *   quick:
+ *     - in_flight.direct_read.stays
  *   contract: {15: ["in_flight.*"], 6: ["in_flight.*"], 3: ["in_flight.*"]}
  *   covers:
  *     - {cases: "in_flight.vmsplice.stays", interface: [move_pages-set,

@@ -17,7 +17,8 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     registered.huge_page: {kconfig: [TRANSPARENT_HUGEPAGE]}
- *   quick: ["registered.read_in_flight"]
+ *   quick:
+ *     - registered.read_in_flight
  *   contract: {15: ["registered.*"], 10: ["registered.shared_by_fork",
  *     "registered.by_the_child"]}
  *   covers:

@@ -12,7 +12,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, ADVISE_SYSCALLS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["address_space.private.mremap"]
  *   contract: {14: ["address_space.*"]}
  *   promises: {addresses-kept: ["address_space.*"]}
  */

@@ -11,7 +11,8 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["fork.move"]
+ *   quick:
+ *     - fork.move
  *   contract: {14: ["fork.*"], 10: ["fork.*"]}
  *   covers:
  *     - {cases: "fork.move", interface: [move_pages-set], backing:

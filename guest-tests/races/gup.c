@@ -16,7 +16,6 @@
  *     gup.direct_io: {kconfig: [BLK_DEV_RAM]}
  *     gup.process_vm: {kconfig: [CROSS_MEMORY_ATTACH]}
  *     gup.fixed_buffer: {kconfig: [IO_URING]}
- *   quick: ["gup.direct_io"]
  *   contract: {14: ["gup.*"], 15: ["gup.*"]}
  */
 #include <fcntl.h>

@@ -13,7 +13,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, USERFAULTFD, ADVISE_SYSCALLS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["uffd.write_protect"]
  *   contract: {14: ["uffd.*"], 10: ["uffd.write_protect"]}
  *   covers:
  *     - {cases: "uffd.*", interface: [move_pages-set], backing:

@@ -25,7 +25,8 @@
  *     writers.shmem.mbind: {kconfig: [TMPFS]}
  *     writers.file.move_pages: {kconfig: [BLK_DEV_RAM]}
  *     writers.file.mbind: {kconfig: [BLK_DEV_RAM]}
- *   quick: ["writers.anon.move_pages"]
+ *   quick:
+ *     - writers.anon.move_pages
  *   contract: {13: ["writers.*"]}
  *   promises: {addresses-kept: ["writers.*"]}
  *   covers:

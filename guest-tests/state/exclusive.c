@@ -11,7 +11,8 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["exclusive.fork_then_move", "exclusive.own_is_not_copied"]
+ *   quick:
+ *     - exclusive.own_is_not_copied
  *   contract: {10: ["*"]}
  *   covers:
  *     - {cases: "exclusive.*", interface: [move_pages-set],

@@ -11,7 +11,8 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, HUGETLBFS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["hugetlb.private.free_page_is_taken"]
+ *   quick:
+ *     - hugetlb.private.free_page_is_taken
  *   contract: {12: ["*"]}
  *   covers:
  *     - {cases: "hugetlb.private.*",

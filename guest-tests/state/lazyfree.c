@@ -10,7 +10,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["lazyfree.half_written_again"]
  *   contract: {10: ["*"]}
  *   covers:
  *     - {cases: "lazyfree.*", interface: [move_pages-set, mbind-move-strict],

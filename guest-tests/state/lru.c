@@ -9,7 +9,8 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["lru.active_and_referenced", "lru.fresh_pages_move"]
+ *   quick:
+ *     - lru.active_and_referenced
  *   contract: {10: ["*"]}
  *   covers:
  *     - {cases: "lru.*", interface: [move_pages-set, mbind-move-strict],

@@ -10,7 +10,8 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["mlocked.private.moves"]
+ *   quick:
+ *     - mlocked.private.moves
  *   contract: {10: ["*"]}
  *   covers:
  *     - {cases: "mlocked.*", interface: [move_pages-set, mbind-move-strict],

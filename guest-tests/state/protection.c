@@ -8,7 +8,8 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["protection.private.none"]
+ *   quick:
+ *     - protection.private.none
  *   contract: {10: ["*"]}
  *   covers:
  *     - {cases: "protection.private.*",

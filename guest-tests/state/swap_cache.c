@@ -10,7 +10,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, SWAP]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["swap_cache.slot_goes_along"]
  *   contract: {11: ["*"]}
  *   covers:
  *     - {cases: "swap_cache.slot_goes_along",

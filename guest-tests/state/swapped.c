@@ -10,7 +10,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, SWAP]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["swapped.move_pages_around"]
  *   contract: {11: ["*"]}
  *   covers:
  *     - {cases: "swapped.move_pages_around", interface: [move_pages-set],

@@ -13,7 +13,8 @@
  *   cases:
  *     thp.soft_dirty: {kconfig: [MEM_SOFT_DIRTY]}
  *     thp.write_protected: {kconfig: [USERFAULTFD]}
- *   quick: ["thp.write_protected"]
+ *   quick:
+ *     - thp.write_protected
  *   contract: {10: ["*"], 12: ["*"]}
  *   covers:
  *     - {cases: "thp.*", interface: [move_pages-set, mbind-move-strict],
@@ -23,12 +24,14 @@
  *        why: "remove_migration_pmd() calls pmd_mkdirty(), which on x86 sets
  *        the soft-dirty bit too, and does not clear it for an entry that had
  *        none, as remove_migration_pte() does: a THP that is dirty is always
- *        soft-dirty after a move", commit: seen on 6.1 and 6.12}
+ *        soft-dirty after a move", commit:
+ *        known-issues/soft-dirty-after-thp-move.md; seen on 6.1 and 6.12}
  *     - {cases: ["thp.locked"], kernels: ">=6.12",
  *        why: "__folio_add_anon_rmap() leaves large folios to reclaim, so
  *        remove_migration_pmd() does not lock a THP again that unmapping has
  *        unlocked: PG_mlocked, nr_mlock and the unevictable list lose it",
- *        commit: seen on 6.12; 6.1 has it right}
+ *        commit: known-issues/mlocked-thp-after-move.md; seen on 6.12 and not
+ *        on 6.1}
  */
 #include "harness.h"
 

@@ -11,7 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, IDLE_PAGE_TRACKING]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["young.idle_bitmap"]
  *   contract: {10: ["*"]}
  *   covers:
  *     - {cases: "*", interface: [move_pages-set, mbind-move-strict],
@@ -113,6 +112,8 @@ TEST_F(young, idle_bitmap)
 	int turn, i;
 
 	for (turn = 0; turn < 2; turn++) {
+		/* A frame that waits for the LRU cannot be made idle. */
+		ASSERT_EQ(0, relocate_drain());
 		ASSERT_EQ(0, mark_all_idle(p));
 		for (i = 0; i < COUNT; i++)
 			if (is_used(i))
@@ -122,6 +123,7 @@ TEST_F(young, idle_bitmap)
 		r.node = self->a;
 		if (turn == 1)
 			ASSERT_CLEAN(relocate_by_mbind(p, &r));
+		ASSERT_EQ(0, relocate_drain());
 		/* First this: to verify the content is to use the pages. */
 		EXPECT_EQ(0, wrong_idle(p));
 		EXPECT_CLEAN(relocate_verify(p, "every third page used"));

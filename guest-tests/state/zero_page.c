@@ -11,7 +11,8 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     zero_page.huge: {kconfig: [TRANSPARENT_HUGEPAGE]}
- *   quick: ["zero_page.base"]
+ *   quick:
+ *     - zero_page.base
  *   contract: {12: ["*"]}
  *   covers:
  *     - {cases: "zero_page.*",

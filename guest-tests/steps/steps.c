@@ -15,8 +15,8 @@
  *   nodes: 2
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, EVENT_TRACING, STACKTRACE]
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: ["steps.one_page_in_their_order",
- *     "steps.a_pinned_page_is_backed_out"]
+ *   quick:
+ *     - steps.one_page_in_their_order
  *   promises: {steps-in-order: ["steps.*"]}
  *   covers:
  *     - {cases: "steps.*", interface: [move_pages-set], backing:

@@ -2,7 +2,9 @@
 /*
  * The target has no room: what fits moves, the rest stays where it is, whole,
  * and nobody is killed for it. The node is filled by another process with
- * locked pages, so there is nothing to reclaim, with swap or without.
+ * locked pages, and there is no swap, so there is nothing to reclaim. (With
+ * swap the target makes room by swapping out pages that have just come to it,
+ * and the calls succeed.)
  *
  *  - move_pages(2) and migrate_pages(2) ask for the target alone
  *    (__GFP_THISNODE) and fail with ENOMEM, although pages have moved. Of a
@@ -39,6 +41,7 @@
 #include "pages.h"
 #include "placement.h"
 #include "subject.h"
+#include "swap.h"
 
 #define MIB		(1L << 20)
 #define ASKED		(48 * MIB / 4096)
@@ -50,6 +53,7 @@ FIXTURE(full)
 	int a;
 	int b;
 	struct full full;
+	struct swap_areas swap;
 	struct subject subject;
 	struct counters before;
 	long kills;
@@ -64,6 +68,7 @@ FIXTURE_SETUP(full)
 	self->b = nodes_nth(nodes, 1);
 	/* Away from the node that gets full: there every page is searched. */
 	ASSERT_EQ(0, nodes_run_on(self->a));
+	ASSERT_EQ(0, swap_stop(&self->swap));
 	ASSERT_EQ(0, full_begin(&self->full));
 	self->kills = full_oom_kills();
 	ASSERT_LE(0, self->kills);
@@ -73,6 +78,7 @@ FIXTURE_TEARDOWN(full)
 {
 	EXPECT_EQ(self->kills, full_oom_kills());
 	EXPECT_EQ(0, full_end(&self->full));
+	EXPECT_EQ(0, swap_resume(&self->swap));
 }
 
 /* ASKED pages of the caller on node a, and node b full but for LEAVE. */

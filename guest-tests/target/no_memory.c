@@ -14,7 +14,8 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     no_memory.thp_is_split: {kconfig: [TRANSPARENT_HUGEPAGE]}
- *   quick: ["no_memory.move_pages_*"]
+ *   quick:
+ *     - no_memory.move_pages_at_once
  *   contract: {16: ["no_memory.*"]}
  *   covers:
  *     - {cases: "no_memory.move_pages_*", interface: [move_pages-set], backing:

@@ -14,7 +14,6 @@ from testbed.host import proc
 _SETUP_SECTS_AT: Final = 0x1F1
 _MAGIC_AT: Final = 0x202
 _PAYLOAD_AT: Final = 0x248
-_SETUP_BYTES: Final = 1 << 16  # 64 sectors at most, and the release lies in them
 _SECTOR_BYTES: Final = 0x200
 _GZIP: Final = b"\x1f\x8b"
 _BUILD_ID: Final = re.compile(r"Build ID: (?P<digits>(?:[0-9a-f]{2})+)")
@@ -41,8 +40,7 @@ def check_image(image: Path, vmlinux: Path) -> None:
 def find_release(image: Path) -> str:
     """Return the release that a kernel image says it is; empty where it is no bzImage."""
     try:
-        with image.open("rb") as file:
-            return read_release(file.read(_SETUP_BYTES), name=str(image))
+        return read_release(image.read_bytes(), name=str(image))
     except (OSError, UserError):
         return ""
 

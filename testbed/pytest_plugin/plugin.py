@@ -232,6 +232,14 @@ def _keep_console(cell: Cell, item: pytest.Item, mark: int) -> None:
         logs.append(LogFile(kind="whole console", path=cell.console_log))
 
 
+def _find_missing(needs: Needs, cell: Cell) -> tuple[str, ...]:
+    """Return the options that the kernel lacks; its image is read where any does."""
+    config = cell.config
+    if not find_missing_options(needs, config.kconfig):
+        return ()
+    return find_missing_options(needs, config.kconfig, release=find_release(config.kernel))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     """Stop a test that this kernel cannot pass before a guest is started for it.
@@ -244,8 +252,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
     needs = item.stash[NEEDS_KEY]
     if missing := find_missing_features(needs, cell.config.features):
         pytest.skip(f"needs a series that provides {', '.join(missing)}")
-    release = find_release(cell.config.kernel)
-    if options := find_missing_options(needs, cell.config.kconfig, release=release):
+    if options := _find_missing(needs, cell):
         raise CaseFailedError(
             Verdict.FAILED,
             f"needs {', '.join('CONFIG_' + name for name in options)}, "

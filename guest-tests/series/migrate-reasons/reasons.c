@@ -14,6 +14,7 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, EVENT_TRACING, DEBUG_FS]
  *   features: [migrate-reasons]
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
+ *   quick: ["*"]
  *   cases:
  *     pinned.io_uring_move_pages.two_of_sixteen: {kconfig: [IO_URING]}
  *     pinned.io_uring_mbind.two_of_sixteen: {kconfig: [IO_URING]}
