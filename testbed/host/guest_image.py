@@ -1,4 +1,4 @@
-"""The guest image: an initramfs with busybox, dropbear and the guest tests.
+"""The guest image: an initramfs with busybox, dropbear, tools of numactl and the guest tests.
 
 It is the same byte for byte from the same inputs, holds no secret, and is kept in the cache under
 a digest of all that goes into it.
@@ -20,8 +20,14 @@ from testbed.host.catalog import guest_tests_dir
 from testbed.host.harness import HEADERS
 from testbed.host.store import Store
 
-_RECIPE: Final = 1  # raise it when the layout of the image changes
+_RECIPE: Final = 2  # raise it when the layout of the image changes
 _INIT: Final = Path(__file__).with_name("guest_init.sh")
+# Programs of the host that the guest gets, with their shared libraries, and where they are there.
+_PROGRAMS: Final = {
+    "dropbear": Path("usr/sbin/dropbear"),
+    "migratepages": Path("usr/bin/migratepages"),
+    "migspeed": Path("usr/bin/migspeed"),
+}
 _LIBRARY: Final = re.compile(r"(?:=>\s+)?(/\S+)\s+\(0x")  # ldd(1)
 _FOLDERS: Final = (
     "bin",
@@ -66,7 +72,7 @@ def build_guest_image(store: Store, harness_dir: Path, *, say: Callable[[str], N
     ``harness_dir`` holds kselftest_harness.h and kselftest.h of a kernel tree. Raises
     :class:`UserError` with the compiler's words when a test does not compile.
     """
-    libraries = _find_libraries(proc.find_tool("dropbear"))
+    libraries = _find_libraries()
     key = _digest(harness_dir, libraries)
     with store.lock("guest-images", key):
         if store.find("guest-images", key) is None:
@@ -101,7 +107,7 @@ def _sources() -> tuple[Path, ...]:
 def _digest(harness_dir: Path, libraries: tuple[Path, ...]) -> str:
     """Return a digest of every file that goes into the image, and of the compiler."""
     root = guest_tests_dir()
-    tools = (proc.find_tool(name).resolve() for name in ("busybox", "dropbear", "gcc"))
+    tools = (proc.find_tool(name).resolve() for name in ("busybox", "gcc", *_PROGRAMS))
     inputs = {str(path.relative_to(root)): path for path in _sources()}
     inputs |= {name: harness_dir / name for name in HEADERS}
     inputs |= {str(path): path for path in (*tools, *libraries)} | {"init": _INIT}
@@ -133,9 +139,7 @@ def _stage(root: Path, programs: Path, libraries: tuple[Path, ...]) -> None:
     for applet in proc.run([str(busybox), "--list"]).output.split():
         if applet != "busybox":
             (root / "bin" / applet).symlink_to("busybox")
-    _copy_into(root, Path("usr/sbin/dropbear"), proc.find_tool("dropbear"))
-    for library in libraries:
-        _copy_into(root, library.relative_to("/"), library)
+    _copy_programs(root, libraries)
     for kind in ("tests", "tools"):
         if (programs / kind).is_dir():
             shutil.copytree(programs / kind, root / kind)
@@ -144,14 +148,23 @@ def _stage(root: Path, programs: Path, libraries: tuple[Path, ...]) -> None:
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
+def _copy_programs(root: Path, libraries: tuple[Path, ...]) -> None:
+    for name, place in _PROGRAMS.items():
+        _copy_into(root, place, proc.find_tool(name))
+    for library in libraries:
+        _copy_into(root, library.relative_to("/"), library)
+
+
 def _copy_into(root: Path, name: Path, source: Path) -> None:
     (root / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(source, root / name)
 
 
-def _find_libraries(program: Path) -> tuple[Path, ...]:
-    """Return the shared libraries of ``program`` and its loader, where the loader finds them."""
-    return tuple(_iterate_libraries(proc.run(["ldd", str(program)]).output))
+def _find_libraries() -> tuple[Path, ...]:
+    """Return the shared libraries of the programs and their loader, where the loader finds them."""
+    listings = (proc.run(["ldd", str(proc.find_tool(name))]).output for name in _PROGRAMS)
+    found = (path for listing in listings for path in _iterate_libraries(listing))
+    return tuple(dict.fromkeys(found))
 
 
 def _iterate_libraries(listing: str) -> Iterator[Path]:

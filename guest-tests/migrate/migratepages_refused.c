@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * migratepages(8) of numactl where it cannot do what it is told: it ends with
+ * status 1 and says why, by the error of migrate_pages(2), or by libnuma, which
+ * takes only nodes that have memory and that the caller may use. What it was
+ * to move is where it was, or, without room, somewhere safe.
+ *
+ * testbed:
+ *   nodes: 2
+ *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, MULTIUSER, CPUSETS]
+ *   timeout_s: 100   # over that of the longest case
+ *   cases:
+ *     migratepages_refused.node_without_memory: {memoryless: 1}
+ *   quick: [migratepages_refused.no_such_process]
+ *   contract:
+ *     4: ["migratepages_refused.outside_the_*"]
+ *     16: [migratepages_refused.target_full,
+ *          migratepages_refused.node_without_memory]
+ *   covers:
+ *     - {cases: [migratepages_refused.no_such_process,
+ *                "migratepages_refused.of_*"],
+ *        interface: migratepages-tool, backing: anon-private,
+ *        condition: no-capability}
+ *     - {cases: "migratepages_refused.outside_*",
+ *        interface: migratepages-tool, backing: anon-private,
+ *        condition: target-outside-cpuset}
+ *     - {cases: migratepages_refused.target_full,
+ *        interface: migratepages-tool, backing: anon-private,
+ *        condition: target-full}
+ *     - {cases: migratepages_refused.node_without_memory,
+ *        interface: migratepages-tool, backing: anon-private,
+ *        condition: target-memoryless}
+ */
+#include "harness.h"
+
+#include "cpuset.h"
+#include "creds.h"
+#include "full.h"
+#include "nodes.h"
+#include "pages.h"
+#include "placement.h"
+#include "proc.h"
+#include "program.h"
+#include "subject.h"
+#include "swap.h"
+
+#define TOOL		"/usr/bin/migratepages"
+#define COUNT		16
+/*
+ * 48 MiB, against 8 MiB that the node has left and what is free beyond: the
+ * lists of the CPUs, which are not counted as free (zone_highsize() in
+ * mm/page_alloc.c).
+ */
+#define MANY		12288
+#define LEAVE		(8L << 20)
+
+FIXTURE(migratepages_refused)
+{
+	int a;
+	int b;
+	struct cpuset_root root;
+	struct subject subject;
+	struct program tool;
+};
+
+FIXTURE_SETUP(migratepages_refused)
+{
+	unsigned long nodes = nodes_with_memory();
+	struct pages *p = &self->subject.pages;
+
+	if (nodes_count(nodes) < 2)
+		SKIP(return, "needs 2 nodes with memory, has %s",
+		     nodes_text(nodes));
+	self->a = nodes_nth(nodes, 0);
+	self->b = nodes_nth(nodes, 1);
+	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
+	pages_want_all(p, self->a);
+}
+
+FIXTURE_TEARDOWN(migratepages_refused)
+{
+	EXPECT_EQ(0, cpuset_end(&self->root));
+}
+
+static long populate_as_user(struct pages *p)
+{
+	long error = pages_populate(p);
+
+	return error ? error : creds_become(USER_A, 0, true);
+}
+
+#define START(prepare) do {						\
+	ASSERT_EQ(0, subject_start(&self->subject, prepare));		\
+	ASSERT_CLEAN(subject_look(&self->subject));			\
+} while (0)
+
+#define UNMOVED(what) do {						\
+	EXPECT_CLEAN(subject_verify(&self->subject, 0, what));		\
+	EXPECT_EQ(0, subject_moved());					\
+} while (0)
+
+#define END() \
+	EXPECT_EQ(0, holder_end(&self->subject.holder))
+
+static int run(struct program *tool, pid_t pid, int from, int to)
+{
+	char number[16];
+
+	snprintf(number, sizeof(number), "%d", pid);
+	return program_run(tool, TOOL, number, nodes_text(NODE(from)),
+			   nodes_text(NODE(to)), NULL);
+}
+
+#define EXPECT_SAYS(text) do {						\
+	EXPECT_EQ(1, self->tool.status);				\
+	EXPECT_NE(NULL, strstr(self->tool.said, text))			\
+		TH_LOG("it says: %s", self->tool.said);			\
+} while (0)
+
+static int become_user_a(void)
+{
+	return creds_become(USER_A, 0, true);
+}
+
+static int become_user_b(void)
+{
+	return creds_become(USER_B, 0, true);
+}
+
+TEST_F(migratepages_refused, no_such_process)
+{
+	pid_t pid;
+
+	START(pages_populate);
+	pid = self->subject.pages.pid;
+	END();
+	ASSERT_EQ(0, run(&self->tool, pid, self->a, self->b));
+	EXPECT_SAYS("migrate_pages: No such process");
+	EXPECT_CLEAN(counters_verify(&self->subject.before, 0, 0));
+}
+
+TEST_F(migratepages_refused, of_another_user)
+{
+	START(populate_as_user);
+	self->tool.become = become_user_b;
+	ASSERT_EQ(0, run(&self->tool, self->subject.pages.pid, self->a,
+			 self->b));
+	EXPECT_SAYS("migrate_pages: Operation not permitted");
+	UNMOVED("migratepages of another user's process");
+
+	/* The same by its own user, so that it was the user that counted. */
+	self->tool.become = become_user_a;
+	ASSERT_EQ(0, run(&self->tool, self->subject.pages.pid, self->a,
+			 self->b));
+	EXPECT_EQ(0, self->tool.status);
+	pages_want_all(&self->subject.pages, self->b);
+	EXPECT_CLEAN(subject_verify(&self->subject, 0, "by its own user"));
+	END();
+}
+
+TEST_F(migratepages_refused, of_root)
+{
+	START(pages_populate);
+	self->tool.become = become_user_a;
+	ASSERT_EQ(0, run(&self->tool, self->subject.pages.pid, self->a,
+			 self->b));
+	EXPECT_SAYS("migrate_pages: Operation not permitted");
+	UNMOVED("migratepages of root's process");
+	END();
+}
+
+/*
+ * The kernel would say EINVAL; libnuma knows Mems_allowed and is before it. The
+ * test enters the cpuset, and the tool inherits it: a process that enters has
+ * pages moved, among them some that it shares with the child.
+ */
+TEST_F(migratepages_refused, outside_the_caller_s_cpuset)
+{
+	char text[32];
+
+	ASSERT_EQ(0, subject_start(&self->subject, pages_populate));
+	ASSERT_EQ(0, cpuset_begin(&self->root));
+	ASSERT_EQ(0, cpuset_create("x"));
+	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->a)));
+	ASSERT_EQ(0, cpuset_attach("x", getpid()));
+	ASSERT_CLEAN(subject_look(&self->subject));
+	EXPECT_EQ(0, run(&self->tool, self->subject.pages.pid, self->a,
+			 self->b));
+	/* Out again, or the teardown ends the test with the cpuset. */
+	ASSERT_EQ(0, proc_write("/sys/fs/cgroup/cgroup.procs", "0"));
+	snprintf(text, sizeof(text), "<%d> is invalid", self->b);
+	EXPECT_SAYS(text);
+	UNMOVED("migratepages to a node outside its own cpuset");
+	END();
+}
+
+/* Needs CAP_SYS_NICE, and is done with it. */
+TEST_F(migratepages_refused, outside_the_target_s_cpuset)
+{
+	struct pages *p = &self->subject.pages;
+
+	START(populate_as_user);
+	ASSERT_EQ(0, cpuset_begin(&self->root));
+	ASSERT_EQ(0, cpuset_create("x"));
+	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->a)));
+	ASSERT_EQ(0, cpuset_attach("x", p->pid));
+	ASSERT_CLEAN(subject_look(&self->subject));
+	self->tool.become = become_user_a;
+	ASSERT_EQ(0, run(&self->tool, p->pid, self->a, self->b));
+	EXPECT_SAYS("migrate_pages: Operation not permitted");
+	UNMOVED("migratepages to a node outside the target's cpuset");
+
+	self->tool.become = NULL;
+	ASSERT_EQ(0, run(&self->tool, p->pid, self->a, self->b));
+	EXPECT_EQ(0, self->tool.status);
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(subject_verify(&self->subject, 0, "the same by root"));
+	END();
+}
+
+TEST_F(migratepages_refused, node_without_memory)
+{
+	int bare = nodes_first_without_memory();
+	char text[32];
+
+	ASSERT_LE(0, bare);
+	START(pages_populate);
+	ASSERT_EQ(0, run(&self->tool, self->subject.pages.pid, self->a, bare));
+	snprintf(text, sizeof(text), "<%d> is invalid", bare);
+	EXPECT_SAYS(text);
+	UNMOVED("migratepages to a node without memory");
+	END();
+}
+
+/* Want each page where the kernel says it is: on @a or @b. How many on @b. */
+static long want_as_found(struct pages *p, int a, int b)
+{
+	static int status[MANY];
+	long i, moved = 0;
+
+	if (placement_query(p->pid, p->addr, p->count, status))
+		return -1;
+	for (i = 0; i < p->count; i++) {
+		pages_want(p, i, 1, status[i] == b ? b : a);
+		moved += status[i] == b;
+	}
+	return moved;
+}
+
+/* What fits moves, the rest stays, and one failure is counted: the ENOMEM. */
+TEST_F_TIMEOUT(migratepages_refused, target_full, 90)
+{
+	struct pages *p = &self->subject.pages;
+	long moved, kills = full_oom_kills();
+	struct swap_areas swap;
+	struct full full;
+
+	ASSERT_EQ(0, nodes_run_on(self->a));
+	/* Swap would make room, by what has just moved there. */
+	ASSERT_EQ(0, swap_stop(&swap));
+	ASSERT_EQ(0, full_begin(&full));
+	ASSERT_EQ(0, pages_map(p, MANY, MAP_PRIVATE));
+	pages_want_all(p, self->a);
+	ASSERT_EQ(0, subject_start(&self->subject, pages_populate));
+	ASSERT_EQ(0, full_take(&full, self->b, LEAVE));
+	ASSERT_CLEAN(subject_look(&self->subject));
+	ASSERT_EQ(0, run(&self->tool, p->pid, self->a, self->b));
+	EXPECT_SAYS("migrate_pages: Cannot allocate memory");
+	moved = want_as_found(p, self->a, self->b);
+	EXPECT_LT(0, moved);
+	EXPECT_GT(MANY, moved);
+	EXPECT_CLEAN(subject_verify(&self->subject, 1, "node b is full"));
+
+	ASSERT_EQ(0, full_give_back(&full));
+	ASSERT_CLEAN(subject_look(&self->subject));
+	ASSERT_EQ(0, run(&self->tool, p->pid, self->a, self->b));
+	EXPECT_EQ(0, self->tool.status);
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(subject_verify(&self->subject, 0, "node b has room"));
+	EXPECT_EQ(kills, full_oom_kills());
+	END();
+	EXPECT_EQ(0, full_end(&full));
+	EXPECT_EQ(0, swap_resume(&swap));
+}
+
+TEST_HARNESS_MAIN
