@@ -16,7 +16,6 @@
  *   swap_mib: 64
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, SWAP, ADVISE_SYSCALLS]
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: [advice.outside.pageout_and_back]
  *   contract: {11: ["advice.*.pageout_*", "advice.*.willneed_*"]}
  *   covers:
  *     - {cases: ["advice.self.pageout_*", "advice.self.untouched_pages"],

@@ -10,7 +10,6 @@
  *   swap_mib: 64
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, SWAP, ADVISE_SYSCALLS]
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: [advice_arguments.bad_ranges]
  *   covers:
  *     - {cases: [advice_arguments.bad_ranges, advice_arguments.bad_vector,
  *                advice_arguments.one_bad_of_three],

@@ -20,7 +20,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, SWAP, MULTIUSER, TMPFS,
  *     ADVISE_SYSCALLS]
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: [advice_whose.same_user.cold]
  *   covers:
  *     - {cases: "advice_whose.*", interface: process_madvise,
  *        backing: anon-private, condition: no-capability}

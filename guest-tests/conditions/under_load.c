@@ -13,7 +13,6 @@
  *   cases:
  *     under_load.pageout.*: {swap_mib: 64, kconfig: [SWAP]}
  *     under_load.process_madvise.*: {swap_mib: 64, kconfig: [SWAP]}
- *   quick: [under_load.migratepages.forks]
  *   contract: {13: ["under_load.*.writers"], 14: ["under_load.*.forks"]}
  *   covers:
  *     - {cases: "under_load.mbind_move.*", interface: mbind-move,

@@ -11,7 +11,6 @@
  *   timeout_s: 100   # over that of the longest case
  *   cases:
  *     migratepages_refused.node_without_memory: {memoryless: 1}
- *   quick: [migratepages_refused.no_such_process]
  *   contract:
  *     4: ["migratepages_refused.outside_the_*"]
  *     16: [migratepages_refused.target_full,

@@ -16,7 +16,7 @@
  *   cases:
  *     migratepages.pairs: {nodes: 3}
  *     migratepages.three_to_one: {nodes: 3}
- *   quick: [migratepages.one_to_one, migratepages.no_set_of_nodes]
+ *   quick: [migratepages.one_to_one]
  *   contract:
  *     1: [migratepages.pairs, migratepages.three_to_one]
  *     2: [migratepages.pairs, migratepages.set_to_itself]
