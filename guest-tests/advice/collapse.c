@@ -11,7 +11,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, TRANSPARENT_HUGEPAGE,
  *     ADVISE_SYSCALLS]
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: [collapse.outside.most_of_them_on_b]
  *   contract: {12: ["collapse.*"], 14: ["collapse.*"]}
  *   covers:
  *     - {cases: "collapse.outside.*", interface: process_madvise,

@@ -8,7 +8,6 @@
  *   nodes: 2
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, ADVISE_SYSCALLS]
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: [populate.private.what_was_moved_stays]
  *   contract: {7: [populate.private.hole]}
  *   covers:
  *     - {cases: "populate.private.under_the_task_s_policy",

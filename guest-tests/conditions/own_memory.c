@@ -9,7 +9,6 @@
  *   nodes: 2
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, CPUSETS]
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick: [own_memory.move_all.bad_arguments]
  *   covers:
  *     - {cases: "own_memory.move_all.bad_arguments",
  *        interface: mbind-move-all, backing: anon-private,

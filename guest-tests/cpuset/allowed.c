@@ -21,8 +21,6 @@
  *   cases:
  *     "cpuset_allowed.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
  *     "cpuset_allowed.*.migrate_cut_down_to_the_caller_s": {nodes: 3}
- *   quick:
- *     - cpuset_allowed.v1.move_outside_of_the_target_s
  *   contract:
  *     4: ["cpuset_allowed.*.migrate_*"]
  *     9: ["cpuset_allowed.*.move_*"]

@@ -18,8 +18,6 @@
  *     cpuset_backing.swapped_out.attach: {swap_mib: 64}
  *     cpuset_backing.swap_cache.change_of_mems: {swap_mib: 64}
  *     cpuset_backing.swap_cache.attach: {swap_mib: 64}
- *   quick:
- *     - cpuset_backing.thp.attach
  *   contract:
  *     11: ["cpuset_backing.swap*"]
  *     12: ["cpuset_backing.*"]

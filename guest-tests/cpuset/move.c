@@ -16,7 +16,7 @@
  *   cases:
  *     "cpuset_move.v1*.*": {kconfig: [CPUSETS_V1 since 6.12]}
  *   quick:
- *     - cpuset_move.v1.change_of_mems
+ *     - cpuset_move.v2.attach
  *   contract:
  *     17: ["cpuset_move.*"]
  *   promises:

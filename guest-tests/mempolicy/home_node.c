@@ -15,8 +15,6 @@
  *   cases:
  *     home_node.bind.nearest_of_the_policy: {nodes: 3}
  *     home_node.prefer_many.nearest_of_the_policy: {nodes: 3}
- *   quick:
- *     - home_node.bind.new_pages
  *   contract: {7: ["home_node.*"]}
  *   covers:
  *     - {cases: "home_node.*", interface: [home_node], backing: [anon-private,

@@ -10,8 +10,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick:
- *     - masks.mbind.flags_by_mode
  *   contract: {7: ["masks.*"]}
  *   known:
  *     - {cases: ["masks.*.long_mask_ends_in_a_word"], kernels: ">=6.1", why:

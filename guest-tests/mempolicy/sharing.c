@@ -14,8 +14,6 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   quick:
- *     - sharing.in_thirds
  *   contract: {5: ["sharing.*"]}
  *   covers:
  *     - {cases: "sharing.*", interface: [mbind-move, mbind-move-strict,

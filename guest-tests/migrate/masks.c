@@ -16,8 +16,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick:
- *     - masks.one_bit_less_than_said
  *   covers:
  *     - {cases: "masks.*", interface: [migrate_pages-child],
  *        backing: [anon-private], condition: [bad-mask-size]}

@@ -27,7 +27,6 @@
  *     migrate_pages.outside_from_stays: {nodes: 3}
  *   quick:
  *     - migrate_pages.one_to_one
- *     - migrate_pages.set_to_itself
  *     - migrate_pages.pairs_up
  *     - migrate_pages.three_to_one
  *     - migrate_pages.left_behind

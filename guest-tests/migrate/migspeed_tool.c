@@ -16,7 +16,6 @@
  *   cases:
  *     migspeed.node_without_memory: {memoryless: 1}
  *     migspeed.huge_pages: {kconfig: [TRANSPARENT_HUGEPAGE]}
- *   quick: [migspeed.a_thousand_pages]
  *   contract: {16: [migspeed.target_full, migspeed.node_without_memory]}
  *   covers:
  *     - {cases: [migspeed.a_thousand_pages, migspeed.other_numbers,

@@ -16,8 +16,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick:
- *     - move_errors.node_at_each_place
  *   contract: {8: ["move_errors.node_*", "move_errors.*_end_early"]}
  *   covers:
  *     - {cases: "move_errors.node_*", interface: [move_pages-set],

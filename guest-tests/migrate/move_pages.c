@@ -19,10 +19,8 @@
  *     - move_pages.mixed_destinations
  *     - move_pages.status_of_each_page
  *     - move_pages.query
- *     - move_pages.bad_node
  *     - move_pages.pinned_stays
  *     - move_pages.duplicate_addresses
- *     - move_pages.mapped_twice
  *   contract:
  *     8: [move_pages.mixed_destinations, move_pages.status_of_each_page,
  *         move_pages.bad_node, move_pages.pinned_stays]

@@ -10,8 +10,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, BLK_DEV_RAM, EXT4_FS]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick:
- *     - files.dirty_is_written_later
  *   contract: {10: ["files.*dirty*", "files.clean*"], 12: ["*"]}
  *   covers:
  *     - {cases: "files.dirty*", interface: [move_pages-set, mbind-move-strict],

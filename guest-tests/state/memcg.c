@@ -12,8 +12,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, MEMCG]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick:
- *     - memcg.anon.charge_goes_along
  *   contract: {12: ["*"]}
  *   covers:
  *     - {cases: "memcg.anon.*", interface: [move_pages-set],

@@ -9,8 +9,6 @@
  *   kconfig: [NUMA, MIGRATION, PROC_PAGE_MONITOR, SHMEM, TMPFS, SYSVIPC]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
- *   quick:
- *     - shared_memory.sysv.two_mappings
  *   contract: {12: ["*"]}
  *   covers:
  *     - {cases: "shared_memory.memfd.*",

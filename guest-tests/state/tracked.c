@@ -18,8 +18,6 @@
  *     "tracked.shared.write_protected": {kconfig: [USERFAULTFD]}
  *     "tracked.private.both": {kconfig: [USERFAULTFD, MEM_SOFT_DIRTY]}
  *     "tracked.shared.both": {kconfig: [USERFAULTFD, MEM_SOFT_DIRTY]}
- *   quick:
- *     - tracked.private.both
  *   contract: {10: ["*"]}
  *   covers:
  *     - {cases: "tracked.private.*",

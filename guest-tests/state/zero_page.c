@@ -11,8 +11,6 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   cases:
  *     zero_page.huge: {kconfig: [TRANSPARENT_HUGEPAGE]}
- *   quick:
- *     - zero_page.base
  *   contract: {12: ["*"]}
  *   covers:
  *     - {cases: "zero_page.*",
