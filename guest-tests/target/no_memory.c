@@ -37,10 +37,9 @@
 #include "placement.h"
 #include "proc.h"
 #include "subject.h"
+#include "thp.h"
 
 #define COUNT		16
-#define THP_PAGES	512
-#define THP_BYTES	(THP_PAGES * PAGE_BYTES)
 #define UNWRITTEN	12345
 
 #define KNOBS		"/sys/kernel/debug/fail_page_alloc/"
@@ -230,29 +229,11 @@ TEST_F(no_memory, migrate_pages)
 	EXPECT_EQ(0, holder_end(&s->holder));
 }
 
-/* THP_PAGES at a multiple of as many; MAP_FAILED if there is no such place. */
-static char *map_thp(void)
-{
-	char *outer = mmap(NULL, 3 * THP_BYTES, PROT_NONE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uintptr_t inner = ((uintptr_t)outer + 2 * THP_BYTES - 1) &
-			  ~(THP_BYTES - 1);
-	char *addr;
-
-	if (outer == MAP_FAILED)
-		return MAP_FAILED;
-	addr = mmap((void *)inner, THP_BYTES, PROT_READ | PROT_WRITE,
-		    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (addr != MAP_FAILED && madvise(addr, THP_BYTES, MADV_HUGEPAGE))
-		return MAP_FAILED;
-	return addr;
-}
-
 TEST_F(no_memory, thp_is_split)
 {
 	struct pages *p = &self->subject.pages;
 	struct counters now;
-	char *addr = map_thp();
+	char *addr = thp_map();
 	long i;
 
 	ASSERT_NE(MAP_FAILED, (void *)addr);

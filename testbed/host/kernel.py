@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from testbed.core.build_log import BuildError
+from testbed.core.kconfig import read_values
 from testbed.core.series import Series
 from testbed.host.bzimage import check_image
 from testbed.host.gcov import NOTES_DIR, keep_notes
@@ -144,7 +145,8 @@ def keep_kernel(product: Product, folder: Path) -> None:
     if vmlinux.is_file():
         check_image(product.image, vmlinux)
         keep_vmlinux(vmlinux, folder / _NAMES["vmlinux"], config=product.config)
-    keep_notes(product.config.parent, product.source_dir, folder / NOTES_DIR)
+    if _counts_lines(product.config):
+        keep_notes(product.config.parent, product.source_dir, folder / NOTES_DIR)
     harness = folder / _NAMES["harness_dir"]
     harness.mkdir()
     for header in product.harness_dir.glob("*.h"):
@@ -155,6 +157,11 @@ def keep_kernel(product: Product, folder: Path) -> None:
         "phases": [asdict(phase) for phase in product.phases],
     }
     (folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _counts_lines(config: Path) -> bool:
+    """Whether the kernel has gcov: the folder of a build is large to look through in vain."""
+    return "GCOV_KERNEL" in read_values(config.read_text(errors="replace").splitlines())
 
 
 def load_kernel(folder: Path, identity: Identity, *, compiled_files: int | None = None) -> Kernel:

@@ -39,10 +39,9 @@
 #include "pin.h"
 #include "placement.h"
 #include "proc.h"
+#include "thp.h"
 
 #define COUNT		16
-#define THP_PAGES	512
-#define THP_BYTES	(THP_PAGES * PAGE_BYTES)
 #define MIB		(1UL << 20)
 
 #define REASONS_FILE	"/sys/kernel/debug/migrate_fail_reasons"
@@ -499,24 +498,6 @@ TEST_F(reasons, each_attempt_is_traced)
 	pin_release(&pin);
 }
 
-/* A mapping of THP_BYTES at a multiple of that; MAP_FAILED if there is none. */
-static char *map_thp(void)
-{
-	char *outer = mmap(NULL, 3 * THP_BYTES, PROT_NONE,
-			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	uintptr_t inner = ((uintptr_t)outer + 2 * THP_BYTES - 1) &
-			  ~(THP_BYTES - 1);
-	char *addr;
-
-	if (outer == MAP_FAILED)
-		return MAP_FAILED;
-	addr = mmap((void *)inner, THP_BYTES, PROT_READ | PROT_WRITE,
-		    MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (addr != MAP_FAILED && madvise(addr, THP_BYTES, MADV_HUGEPAGE))
-		return MAP_FAILED;
-	return addr;
-}
-
 /* One pinned page keeps the THP around it: all its pages are counted. */
 TEST_F(reasons, pinned_thp)
 {
@@ -527,7 +508,7 @@ TEST_F(reasons, pinned_thp)
 
 	ASSERT_EQ(0, pages_map(p, THP_PAGES, MAP_PRIVATE));
 	ASSERT_EQ(0, munmap(p->addr, THP_BYTES));
-	p->addr = map_thp();
+	p->addr = thp_map();
 	ASSERT_NE(MAP_FAILED, (void *)p->addr);
 	pages_want_all(p, s->a);
 	ASSERT_EQ(0, pages_populate(p));
