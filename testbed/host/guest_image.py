@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,7 +20,7 @@ from testbed.host.catalog import guest_tests_dir
 from testbed.host.harness import HEADERS
 from testbed.host.store import Store
 
-_RECIPE: Final = 2  # raise it when the layout of the image changes
+_RECIPE: Final = 3  # raise it when the layout of the image changes
 _INIT: Final = Path(__file__).with_name("guest_init.sh")
 # Programs of the host that the guest gets, with their shared libraries, and where they are there.
 _PROGRAMS: Final = {
@@ -72,7 +72,7 @@ def build_guest_image(store: Store, harness_dir: Path, *, say: Callable[[str], N
     ``harness_dir`` holds kselftest_harness.h and kselftest.h of a kernel tree. Raises
     :class:`UserError` with the compiler's words when a test does not compile.
     """
-    libraries = _find_libraries()
+    libraries = _find_libraries([proc.find_tool(name) for name in _PROGRAMS])
     key = _digest(harness_dir, libraries)
     with store.lock("guest-images", key):
         if store.find("guest-images", key) is None:
@@ -139,7 +139,8 @@ def _stage(root: Path, programs: Path, libraries: tuple[Path, ...]) -> None:
     for applet in proc.run([str(busybox), "--list"]).output.split():
         if applet != "busybox":
             (root / "bin" / applet).symlink_to("busybox")
-    _copy_programs(root, libraries)
+    compiled = sorted(path for path in programs.glob("t*/**/*") if path.is_file())
+    _copy_programs(root, dict.fromkeys((*libraries, *_find_libraries(compiled))))
     for kind in ("tests", "tools"):
         if (programs / kind).is_dir():
             shutil.copytree(programs / kind, root / kind)
@@ -148,7 +149,7 @@ def _stage(root: Path, programs: Path, libraries: tuple[Path, ...]) -> None:
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
 
 
-def _copy_programs(root: Path, libraries: tuple[Path, ...]) -> None:
+def _copy_programs(root: Path, libraries: Iterable[Path]) -> None:
     for name, place in _PROGRAMS.items():
         _copy_into(root, place, proc.find_tool(name))
     for library in libraries:
@@ -160,11 +161,10 @@ def _copy_into(root: Path, name: Path, source: Path) -> None:
     shutil.copy(source, root / name)
 
 
-def _find_libraries() -> tuple[Path, ...]:
-    """Return the shared libraries of the programs and their loader, where the loader finds them."""
-    listings = (proc.run(["ldd", str(proc.find_tool(name))]).output for name in _PROGRAMS)
-    found = (path for listing in listings for path in _iterate_libraries(listing))
-    return tuple(dict.fromkeys(found))
+def _find_libraries(programs: Sequence[Path]) -> tuple[Path, ...]:
+    """Return the shared libraries of ``programs`` and their loader, where the loader finds them."""
+    listing = proc.run(["ldd", *map(str, programs)]).output
+    return tuple(dict.fromkeys(_iterate_libraries(listing)))
 
 
 def _iterate_libraries(listing: str) -> Iterator[Path]:
