@@ -17,6 +17,7 @@ struct counters {
 	long thp_success;
 	long thp_fail;
 	long thp_split;
+	long balanced;		/* numa_pages_migrated, 0 without NUMA balancing */
 	struct placement isolated_anon;
 	struct placement isolated_file;
 	long isolated_blocks;	/* pageblocks of type MIGRATE_ISOLATE */

@@ -208,6 +208,8 @@ TEST_F(memcg, nothing_is_left)
 	 * (drain_all_stock()); what RCU frees comes to that a little later.
 	 */
 	do {
+		/* A page that waits for the LRU on some CPU is not free yet. */
+		ASSERT_EQ(0, relocate_drain());
 		ASSERT_EQ(0, memcg_set("memory.max", "0"));
 		poll(NULL, 0, 20);
 	} while (memcg_value("memory.current") > 0 &&

@@ -25,6 +25,7 @@
 #include "idle.h"
 #include "nodes.h"
 #include "pagemap.h"
+#include "problems.h"
 #include "proc.h"
 #include "relocate.h"
 #include "smaps.h"
@@ -94,14 +95,19 @@ static bool is_used(long i)
 	return i % 3 == 0;
 }
 
-/* How many pages are idle that were used, or used that were idle. */
-static int wrong_idle(struct pages *p)
+/* Which pages are idle that were used, or used that were idle; "" if none. */
+static const char *wrong_idle(struct pages *p)
 {
-	int i, wrong = 0;
+	static struct problems problems;
+	int i, idle;
 
-	for (i = 0; i < COUNT; i++)
-		wrong += idle_is(frame_of(p, i)) != !is_used(i);
-	return wrong;
+	problems_clear(&problems);
+	for (i = 0; i < COUNT; i++) {
+		idle = idle_is(frame_of(p, i));
+		if (idle != !is_used(i))
+			problems_add(&problems, "page %d: idle is %d", i, idle);
+	}
+	return problems_text(&problems);
 }
 
 /* The bitmap, as it stands when it is asked: it looks at the PTEs too. */
@@ -125,7 +131,7 @@ TEST_F(young, idle_bitmap)
 			ASSERT_CLEAN(relocate_by_mbind(p, &r));
 		ASSERT_EQ(0, relocate_drain());
 		/* First this: to verify the content is to use the pages. */
-		EXPECT_EQ(0, wrong_idle(p));
+		EXPECT_CLEAN(wrong_idle(p));
 		EXPECT_CLEAN(relocate_verify(p, "every third page used"));
 	}
 }
