@@ -12,12 +12,15 @@
 /* What no counter holds. */
 #define MISSING	LONG_MIN
 
+/* It is there only with CONFIG_NUMA_BALANCING; it is 0 otherwise. */
+#define BALANCED "numa_pages_migrated"
+
 struct field {
 	const char *name;
 	long *value;
 };
 
-/* Lines "name value"; each field is to be there. */
+/* Lines "name value", all of one moment; each field is to be there but BALANCED. */
 static int read_fields(const char *path, const struct field *fields)
 {
 	char text[16384], *line, *save, name[64];
@@ -27,7 +30,7 @@ static int read_fields(const char *path, const struct field *fields)
 	if (proc_read(path, text, sizeof(text)) < 0)
 		return -1;
 	for (field = fields; field->name; field++)
-		*field->value = MISSING;
+		*field->value = strcmp(field->name, BALANCED) ? MISSING : 0;
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save)) {
 		if (sscanf(line, "%63s %ld", name, &value) != 2)
@@ -106,20 +109,6 @@ static int read_isolated_blocks(long *blocks)
 	return 0;
 }
 
-/* A kernel without CONFIG_NUMA_BALANCING has no such counter. */
-static int read_balanced(long *balanced)
-{
-	const struct field fields[] = {
-		{ "numa_pages_migrated", balanced },
-		{ NULL, NULL },
-	};
-
-	if (!read_fields("/proc/vmstat", fields))
-		return 0;
-	*balanced = 0;
-	return errno == ENODATA ? 0 : -1;
-}
-
 int counters_read(struct counters *c)
 {
 	const struct field fields[] = {
@@ -128,6 +117,7 @@ int counters_read(struct counters *c)
 		{ "thp_migration_success", &c->thp_success },
 		{ "thp_migration_fail", &c->thp_fail },
 		{ "thp_migration_split", &c->thp_split },
+		{ BALANCED, &c->balanced },
 		{ NULL, NULL },
 	};
 
@@ -135,8 +125,7 @@ int counters_read(struct counters *c)
 	/* Counts linger per CPU until this folds them (mm/vmstat.c). */
 	if (proc_write("/proc/sys/vm/stat_refresh", "1"))
 		return -1;
-	if (read_fields("/proc/vmstat", fields) || read_isolated(c) ||
-	    read_balanced(&c->balanced))
+	if (read_fields("/proc/vmstat", fields) || read_isolated(c))
 		return -1;
 	return read_isolated_blocks(&c->isolated_blocks);
 }
