@@ -66,6 +66,8 @@ class SelfcheckRequest:
 def load_mutants(folder: Path, *, only: Sequence[str] = ()) -> tuple[Mutant, ...]:
     """Read the mutants in ``folder``: each patch is one, and each folder that is a series.
 
+    Those that are called equivalent come last: each takes all tests.
+
     Raises :class:`UserError` where there is none, or none that one of ``only`` fits.
     """
     if not folder.is_dir():
@@ -77,11 +79,12 @@ def load_mutants(folder: Path, *, only: Sequence[str] = ()) -> tuple[Mutant, ...
     for glob in only:
         if not any(fnmatchcase(name, glob) for name in named):
             raise UserError(f"--mutant {glob}: none is called so; there are: {', '.join(named)}")
-    return tuple(
+    mutants = (
         read_mutant(load_series_spec(str(path)), name=name)
         for name, path in named.items()
         if not only or any(fnmatchcase(name, glob) for glob in only)
     )
+    return tuple(sorted(mutants, key=lambda one: bool(one.equivalent)))
 
 
 def find_account(runs_dir: Path, name: str) -> Path:

@@ -1,0 +1,91 @@
+"""Writes the README's table of mutants from reports of `testbed selfcheck --json`.
+
+    .venv/bin/python -m ci.mutant_table REPORT.json...
+
+Of a mutant that is in several reports the last is told. Between the two marks of the README
+everything is written anew; a mutant that no report knows ends it with an error.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+import click
+
+from testbed.core.mutant import Mutant
+from testbed.core.selfcheck import MutantResult, Status, compute_score, load_report
+from testbed.host.mutants import load_mutants
+from testbed.host.project import data_dir
+
+BEGIN: Final = "<!-- mutants: written by ci/mutant_table.py -->"
+END: Final = "<!-- end of mutants -->"
+_MUTANTS: Final = "patches/selfcheck"
+
+
+@click.command()
+@click.argument(
+    "reports", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path)
+)
+def main(*, reports: tuple[Path, ...]) -> None:
+    """Write the table of the mutants in REPORTS, which --json of the selfcheck wrote."""
+    results = {
+        one.name: one for path in reports for one in load_report(path.read_bytes()).mutants
+    }
+    mutants = load_mutants(data_dir() / _MUTANTS)
+    if missing := [one.name for one in mutants if one.name not in results]:
+        raise click.ClickException(f"in none of the reports: {', '.join(missing)}")
+    readme = data_dir() / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(splice(text, "\n".join(render(mutants, results))), encoding="utf-8")
+
+
+def splice(text: str, table: str) -> str:
+    """Return ``text`` with ``table`` between its marks; a mark that is not there is an error."""
+    head, found, rest = text.partition(BEGIN)
+    _, found_end, tail = rest.partition(END)
+    if not found or not found_end:
+        raise click.ClickException(f"the README lacks {BEGIN} or {END}")
+    return f"{head}{BEGIN}\n{table}\n{END}{tail}"
+
+
+def render(mutants: Sequence[Mutant], results: Mapping[str, MutantResult]) -> Iterator[str]:
+    """Return the lines: the counts, and a row a mutant."""
+    told = [results[one.name] for one in mutants]
+    counts = Counter(one.status for one in told)
+    score = compute_score(told)
+    yield ""
+    yield (
+        ", ".join(f"{counts[status]} {status}" for status in Status if counts[status])
+        + ("" if score is None else f"; mutation score {100 * score:.4g} %")
+        + "."
+    )
+    yield ""
+    yield "<details><summary>Each mutant, and the test that killed it first</summary>"
+    yield ""
+    yield "| mutant | what is wrong in it | contract | came to | by |"
+    yield "|---|---|---|---|---|"
+    for mutant, result in zip(mutants, told, strict=True):
+        items = ", ".join(map(str, mutant.contract))
+        row = (mutant.name, _strip(mutant.subject), items, str(result.status), _tell_why(result))
+        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
+    yield ""
+    yield "</details>"
+    yield ""
+
+
+def _strip(subject: str) -> str:
+    return subject.replace("MUTANT: ", "")
+
+
+def _tell_why(result: MutantResult) -> str:
+    if result.kills:
+        return f"`{result.kills[0].test}`"
+    if result.status is Status.EQUIVALENT:
+        return f"proof in the patch; {result.tests} tests passed"
+    return result.reason or f"{result.tests} tests passed"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
