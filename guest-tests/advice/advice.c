@@ -42,6 +42,7 @@
 #include "nodes.h"
 #include "pagemap.h"
 #include "pages.h"
+#include "scene.h"
 #include "smaps.h"
 
 #define COUNT		16
@@ -74,13 +75,7 @@ FIXTURE_VARIANT_ADD(advice, outside)
 /* COUNT pages for a child on node a, where both it and the test run. */
 FIXTURE_SETUP(advice)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, nodes_run_on(self->a));
 	self->advised.from_outside = variant->from_outside;
 	self->pages = &self->advised.subject.pages;

@@ -30,6 +30,7 @@
 #include "pagemap.h"
 #include "pages.h"
 #include "pin.h"
+#include "scene.h"
 #include "smaps.h"
 
 #ifndef MADV_COLLAPSE
@@ -77,13 +78,7 @@ static int map_room(struct pages *p)
 
 FIXTURE_SETUP(collapse)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, nodes_run_on(self->a));
 	self->advised.from_outside = variant->from_outside;
 	self->pages = &self->advised.subject.pages;

@@ -30,6 +30,7 @@
 #include "nodes.h"
 #include "pages.h"
 #include "pattern.h"
+#include "scene.h"
 
 #define COUNT		16
 #define HALF		8
@@ -42,31 +43,12 @@ FIXTURE(populate)
 	struct counters before;
 };
 
-FIXTURE_VARIANT(populate)
-{
-	int sharing;
-};
-
-FIXTURE_VARIANT_ADD(populate, private)
-{
-	.sharing = MAP_PRIVATE,
-};
-
-FIXTURE_VARIANT_ADD(populate, shared)
-{
-	.sharing = MAP_SHARED,
-};
+SHARING_VARIANTS(populate);
 
 /* Untouched pages; the caller runs on node a, which would be local. */
 FIXTURE_SETUP(populate)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, nodes_run_on(self->a));
 	ASSERT_EQ(0, pages_map(&self->pages, COUNT, variant->sharing));
 	ASSERT_EQ(0, counters_read(&self->before));

@@ -43,6 +43,7 @@
 #include "nodes.h"
 #include "pages.h"
 #include "placement.h"
+#include "scene.h"
 #include "subject.h"
 #include "swap.h"
 
@@ -61,14 +62,9 @@ FIXTURE(other_user)
 
 FIXTURE_SETUP(other_user)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->subject.pages;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
 	pages_want_all(p, self->a);
 }

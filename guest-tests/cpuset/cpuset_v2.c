@@ -54,6 +54,7 @@
 #include "cpuset.h"
 #include "nodes.h"
 #include "pages.h"
+#include "scene.h"
 #include "subject.h"
 
 /* A multiple of 2 and 3, dealt out over that many nodes in turn. */
@@ -72,17 +73,12 @@ FIXTURE(cpuset_v2)
 /* Two groups, "x" and "y", and COUNT pages that a child is to populate. */
 FIXTURE_SETUP(cpuset_v2)
 {
-	unsigned long nodes = nodes_with_memory();
 	int error;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
+	FIND_TWO_NODES(self, return);
+	self->c = THIRD_NODE();
 	if (!cpuset_is_available())
 		SKIP(return, "no cpuset controller in /sys/fs/cgroup");
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	self->c = nodes_nth(nodes, 2);
 	ASSERT_EQ(0, pages_map(&self->subject.pages, COUNT, MAP_PRIVATE));
 	ASSERT_EQ(0, cpuset_begin(&self->root));
 	error = cpuset_create("x") ? : cpuset_create("y");

@@ -87,6 +87,7 @@
 #include "nodes.h"
 #include "pages.h"
 #include "pin.h"
+#include "scene.h"
 
 #define COUNT		16
 /* Past two batches of migrate_pages(): NR_MAX_BATCHED_MIGRATION is 512. */
@@ -105,36 +106,15 @@ FIXTURE(mbind)
 	struct counters before;
 };
 
-FIXTURE_VARIANT(mbind)
-{
-	int sharing;
-};
-
-FIXTURE_VARIANT_ADD(mbind, private)
-{
-	.sharing = MAP_PRIVATE,
-};
-
-FIXTURE_VARIANT_ADD(mbind, shared)
-{
-	.sharing = MAP_SHARED,
-};
+SHARING_VARIANTS(mbind);
 
 /* COUNT pages on node a, and the counters read. */
 FIXTURE_SETUP(mbind)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	self->c = nodes_nth(nodes, 2);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, variant->sharing));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
-	ASSERT_CLEAN(pages_snapshot(&self->pages));
+	FIND_TWO_NODES(self, return);
+	self->c = THIRD_NODE();
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, variant->sharing,
+				 self->a));
 	ASSERT_EQ(0, counters_read(&self->before));
 }
 
@@ -466,10 +446,7 @@ TEST_F(mbind, many)
 	struct pages *p = &self->pages;
 	double start, there;
 
-	ASSERT_EQ(0, pages_map(p, MANY, variant->sharing));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, pages_populate(p));
-	ASSERT_CLEAN(pages_snapshot(p));
+	ASSERT_CLEAN(scene_pages(p, MANY, variant->sharing, self->a));
 
 	start = metric_now_us();
 	EXPECT_EQ(0, bind_all(p, self->b, MOVE | STRICT));

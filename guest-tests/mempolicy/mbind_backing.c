@@ -253,6 +253,7 @@
 #include "kernel.h"
 #include "nodes.h"
 #include "proc.h"
+#include "scene.h"
 #include "syscalls.h"
 
 #define MOVE		MPOL_MF_MOVE
@@ -298,13 +299,7 @@ static int stay_on(int node)
 /* An area on node a, and the counters read. */
 FIXTURE_SETUP(mbind_backing)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, stay_on(self->a));
 	ASSERT_EQ(0, area_map(&self->area, variant->backing, &self->pages,
 			      self->a));

@@ -30,8 +30,9 @@
 
 #include "nodes.h"
 #include "pages.h"
-#include "process.h"
 #include "proc.h"
+#include "process.h"
+#include "scene.h"
 #include "subject.h"
 
 #define COUNT		16
@@ -75,14 +76,9 @@ FIXTURE(addresses)
 
 FIXTURE_SETUP(addresses)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->subject.pages;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
 	pages_want_dealt(p, NODE(self->a) | NODE(self->b));
 }

@@ -34,6 +34,7 @@
 #include "pages.h"
 #include "peer.h"
 #include "proc.h"
+#include "scene.h"
 
 #define FOLIOS		2
 /* Moves of folios to be seen, and how long that may take. */
@@ -130,17 +131,12 @@ static int map_and_unmap(struct peer *parent, char *addr, size_t folio,
 
 FIXTURE_SETUP(freed)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct peer peer;
 	char *addr;
 	long begun;
 	int i;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, area_map(&self->area, variant->backing, &self->pages,
 			      self->a));
 	addr = self->pages.addr;

@@ -32,6 +32,7 @@
 #include "pattern.h"
 #include "placement.h"
 #include "proc.h"
+#include "scene.h"
 
 /* Within vm.ksm's max_page_sharing (256): one frame for all. */
 #define COUNT		64
@@ -93,16 +94,11 @@ static int count_bad(struct pages *p)
 
 FIXTURE_SETUP(ksm)
 {
-	unsigned long nodes = nodes_with_memory();
 	double end = metric_now_us() + DEADLINE_US;
 	struct pages *p = &self->pages;
 	unsigned int i;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
 	for (i = 0; i < COUNT; i++)
 		pattern_fill(pages_at(p, i), 1, 0);

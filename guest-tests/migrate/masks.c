@@ -24,8 +24,8 @@
  */
 #include "harness.h"
 
-#include "nodes.h"
 #include "pages.h"
+#include "scene.h"
 #include "subject.h"
 
 #define COUNT		16
@@ -58,14 +58,9 @@ static unsigned long *map_set(void)
 /* A child with pages on both nodes; the sets are {a} and {b}. */
 FIXTURE_SETUP(masks)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->subject.pages;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	self->from = map_set();
 	self->to = map_set();
 	ASSERT_TRUE(self->from && self->to);

@@ -66,6 +66,7 @@
 #include "nodes.h"
 #include "pages.h"
 #include "pin.h"
+#include "scene.h"
 #include "subject.h"
 
 /* A multiple of 2 and 3, dealt out over that many nodes in turn. */
@@ -83,14 +84,8 @@ FIXTURE(migrate_pages)
 /* COUNT pages for a child; START() begins the case. */
 FIXTURE_SETUP(migrate_pages)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	self->c = nodes_nth(nodes, 2);
+	FIND_TWO_NODES(self, return);
+	self->c = THIRD_NODE();
 	ASSERT_EQ(0, pages_map(&self->subject.pages, COUNT, MAP_PRIVATE));
 }
 

@@ -177,6 +177,7 @@
 #include "backings.h"
 #include "kernel.h"
 #include "nodes.h"
+#include "scene.h"
 #include "syscalls.h"
 
 FIXTURE(migrate_pages_backing)
@@ -196,13 +197,7 @@ BACKINGS(migrate_pages_backing);
 /* A child with an area on node a. */
 FIXTURE_SETUP(migrate_pages_backing)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, area_child_map(&self->child, variant->backing, self->a));
 	ASSERT_EQ(0, area_child_start(&self->child));
 	ASSERT_CLEAN(area_child_look(&self->child));

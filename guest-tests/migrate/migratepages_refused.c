@@ -40,6 +40,7 @@
 #include "placement.h"
 #include "proc.h"
 #include "program.h"
+#include "scene.h"
 #include "subject.h"
 #include "swap.h"
 
@@ -64,14 +65,9 @@ FIXTURE(migratepages_refused)
 
 FIXTURE_SETUP(migratepages_refused)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->subject.pages;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
 	pages_want_all(p, self->a);
 }

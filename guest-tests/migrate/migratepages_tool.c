@@ -47,6 +47,7 @@
 #include "pages.h"
 #include "pin.h"
 #include "program.h"
+#include "scene.h"
 #include "subject.h"
 
 #define TOOL		"/usr/bin/migratepages"
@@ -65,14 +66,8 @@ FIXTURE(migratepages)
 /* COUNT pages for a child; START() begins the case. */
 FIXTURE_SETUP(migratepages)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	self->c = nodes_nth(nodes, 2);
+	FIND_TWO_NODES(self, return);
+	self->c = THIRD_NODE();
 	ASSERT_EQ(0, pages_map(&self->subject.pages, COUNT, MAP_PRIVATE));
 }
 

@@ -41,9 +41,9 @@
 #include "holder.h"
 #include "kernel.h"
 #include "movelist.h"
-#include "nodes.h"
 #include "pages.h"
 #include "pin.h"
+#include "scene.h"
 
 #define COUNT		12
 
@@ -59,17 +59,8 @@ FIXTURE(move_array)
 /* COUNT pages on node a, to go to b, and the counters read. */
 FIXTURE_SETUP(move_array)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, MAP_PRIVATE));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
-	ASSERT_CLEAN(pages_snapshot(&self->pages));
+	FIND_TWO_NODES(self, return);
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, movelist_make(&self->list, &self->pages, COUNT, self->b));
 	ASSERT_EQ(0, counters_read(&self->before));
 }

@@ -38,6 +38,7 @@
 #include "nodes.h"
 #include "pages.h"
 #include "pin.h"
+#include "scene.h"
 
 #define COUNT		24
 /* Entries that are still in memory, of an array that ends too soon. */
@@ -55,17 +56,8 @@ FIXTURE(move_errors)
 /* COUNT pages on node a, to go to b, and the counters read. */
 FIXTURE_SETUP(move_errors)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, MAP_PRIVATE));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
-	ASSERT_CLEAN(pages_snapshot(&self->pages));
+	FIND_TWO_NODES(self, return);
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, movelist_make(&self->list, &self->pages, COUNT, self->b));
 	ASSERT_EQ(0, counters_read(&self->before));
 }

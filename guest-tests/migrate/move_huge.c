@@ -32,9 +32,9 @@
 #include "holder.h"
 #include "kernel.h"
 #include "movelist.h"
-#include "nodes.h"
 #include "pages.h"
 #include "pin.h"
+#include "scene.h"
 
 /* Base pages in a huge one; there are two of those. */
 #define F		512
@@ -68,13 +68,7 @@ FIXTURE_VARIANT_ADD(move_huge, hugetlb)
 /* Two huge pages on node a, and the counters read. */
 FIXTURE_SETUP(move_huge)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(F, variant->backing->folio);
 	ASSERT_EQ(0, area_map(&self->area, variant->backing, &self->pages,
 			      self->a));

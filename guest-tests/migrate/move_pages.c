@@ -70,6 +70,7 @@
 #include "pagemap.h"
 #include "pages.h"
 #include "pin.h"
+#include "scene.h"
 
 #define COUNT		16
 /* Past two batches of migrate_pages(): NR_MAX_BATCHED_MIGRATION is 512. */
@@ -98,19 +99,11 @@ FIXTURE(move_pages)
 /* COUNT pages on node a, and the counters read. */
 FIXTURE_SETUP(move_pages)
 {
-	unsigned long nodes = nodes_with_memory();
 	int i;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	self->c = nodes_nth(nodes, 2);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, MAP_PRIVATE));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
-	ASSERT_CLEAN(pages_snapshot(&self->pages));
+	FIND_TWO_NODES(self, return);
+	self->c = THIRD_NODE();
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 	for (i = 0; i < COUNT; i++) {
 		self->addrs[i] = pages_at(&self->pages, i);
 		self->nodes[i] = self->b;

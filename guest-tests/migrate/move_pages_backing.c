@@ -183,9 +183,9 @@
 #include "harness.h"
 
 #include "backings.h"
-#include "nodes.h"
 #include "peer.h"
 #include "placement.h"
+#include "scene.h"
 #include "syscalls.h"
 
 #define MOVE		MPOL_MF_MOVE
@@ -217,13 +217,7 @@ BACKINGS(move_pages_backing);
 /* An area on node a, and the counters read. */
 FIXTURE_SETUP(move_pages_backing)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, area_map(&self->area, variant->backing, &self->pages,
 			      self->a));
 	ASSERT_EQ(0, area_fill(&self->area));

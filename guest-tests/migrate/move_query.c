@@ -44,10 +44,10 @@
 #include "kernel.h"
 #include "metric.h"
 #include "movelist.h"
-#include "nodes.h"
 #include "pages.h"
 #include "placement.h"
 #include "proc.h"
+#include "scene.h"
 
 #define COUNT		12
 #define CHUNK		16
@@ -67,17 +67,8 @@ FIXTURE(move_query)
 /* COUNT pages on node a, to go to b, and the counters read. */
 FIXTURE_SETUP(move_query)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, MAP_PRIVATE));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
-	ASSERT_CLEAN(pages_snapshot(&self->pages));
+	FIND_TWO_NODES(self, return);
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, movelist_make(&self->list, &self->pages, COUNT, self->b));
 	ASSERT_EQ(0, counters_read(&self->before));
 }
@@ -307,10 +298,7 @@ TEST_F(move_query, many_in_runs_of_one)
 	double start, end;
 	int i, turn;
 
-	ASSERT_EQ(0, pages_map(p, MANY, MAP_PRIVATE));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, pages_populate(p));
-	ASSERT_CLEAN(pages_snapshot(p));
+	ASSERT_CLEAN(scene_pages(p, MANY, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, movelist_make(&self->list, p, MANY, self->a));
 	for (turn = 0; turn < 2; turn++) {
 		ASSERT_EQ(0, counters_read(&self->before));
@@ -336,10 +324,7 @@ TEST_F(move_query, many_in_one_run)
 	struct pages *p = &self->pages;
 	long i;
 
-	ASSERT_EQ(0, pages_map(p, MANY, MAP_PRIVATE));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, pages_populate(p));
-	ASSERT_CLEAN(pages_snapshot(p));
+	ASSERT_CLEAN(scene_pages(p, MANY, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, movelist_make(&self->list, p, MANY, self->b));
 	/* 7 and 2400 have no divisor in common: each page once. */
 	for (i = 0; i < MANY; i++)

@@ -26,6 +26,7 @@
 
 #include "nodes.h"
 #include "pages.h"
+#include "scene.h"
 #include "subject.h"
 
 #define COUNT		16
@@ -45,15 +46,10 @@ FIXTURE(targets)
 
 FIXTURE_SETUP(targets)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->subject.pages;
 	int i;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
 	pages_want_all(p, self->a);
 	for (i = 0; i < COUNT; i++) {

@@ -34,8 +34,8 @@
 #include "harness.h"
 
 #include "creds.h"
-#include "nodes.h"
 #include "pages.h"
+#include "scene.h"
 #include "subject.h"
 
 #define COUNT		16
@@ -174,15 +174,10 @@ static long populate_as_target(struct pages *p)
 /* The target, with pages of its own and some in common with the test. */
 FIXTURE_SETUP(whose)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct scene *s = &self->scene;
 	struct pages *p = &s->subject.pages;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	s->a = nodes_nth(nodes, 0);
-	s->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(s, return);
 	target_role = &variant->target;
 	ASSERT_EQ(0, pages_map(&s->common, COUNT, MAP_PRIVATE));
 	pages_want_all(&s->common, s->a);

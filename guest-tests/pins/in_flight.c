@@ -38,12 +38,12 @@
 
 #include "counters.h"
 #include "kernel.h"
-#include "nodes.h"
 #include "pages.h"
 #include "pattern.h"
 #include "pin_count.h"
 #include "pin_held.h"
 #include "placement.h"
+#include "scene.h"
 
 #define COUNT		8
 #define PINNED		4	/* pages 0 to 3; page 4 is the missing one */
@@ -141,15 +141,10 @@ static void *map(size_t bytes)
 /* All but page 4 on node a; the next content ready, on the disk too. */
 FIXTURE_SETUP(in_flight)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->pages;
 	int i;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
 	pages_want_all(p, self->a);
 	/* Of a page that was never there queries told EFAULT before 6.12. */

@@ -38,11 +38,11 @@
 #include "counters.h"
 #include "holder.h"
 #include "metric.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "pages.h"
 #include "pattern.h"
 #include "pin_count.h"
+#include "scene.h"
 #include "uring.h"
 
 #define COUNT		8
@@ -65,17 +65,10 @@ FIXTURE(registered)
 /* COUNT pages on node a, and a ring without a buffer yet. */
 FIXTURE_SETUP(registered)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->pages;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, pages_populate(p));
+	FIND_TWO_NODES(self, return);
+	ASSERT_CLEAN(scene_pages(p, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, pipe2(self->pipe, O_CLOEXEC));
 	/* Its own pages, which never move, are out of the way over there. */
 	ASSERT_EQ(0, numa_set_mempolicy(MPOL_BIND, NODE(self->b)));

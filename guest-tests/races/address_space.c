@@ -23,6 +23,7 @@
 #include "pagemap.h"
 #include "pattern.h"
 #include "race_pages.h"
+#include "scene.h"
 
 #define COUNT		32
 #define ROUNDS		60
@@ -32,20 +33,7 @@ FIXTURE(address_space)
 	struct contest contest;
 };
 
-FIXTURE_VARIANT(address_space)
-{
-	int sharing;
-};
-
-FIXTURE_VARIANT_ADD(address_space, private)
-{
-	.sharing = MAP_PRIVATE,
-};
-
-FIXTURE_VARIANT_ADD(address_space, shared)
-{
-	.sharing = MAP_SHARED,
-};
+SHARING_VARIANTS(address_space);
 
 /* Of this case: the rivals want it, too. */
 static int sharing;

@@ -26,6 +26,7 @@
 #include "pattern.h"
 #include "proc.h"
 #include "race_pages.h"
+#include "scene.h"
 
 #define COUNT		32
 #define ROUNDS		40
@@ -36,20 +37,7 @@ FIXTURE(pageout)
 	long out_before;
 };
 
-FIXTURE_VARIANT(pageout)
-{
-	int sharing;
-};
-
-FIXTURE_VARIANT_ADD(pageout, private)
-{
-	.sharing = MAP_PRIVATE,
-};
-
-FIXTURE_VARIANT_ADD(pageout, shared)
-{
-	.sharing = MAP_SHARED,
-};
+SHARING_VARIANTS(pageout);
 
 static long swapped_out(void)
 {

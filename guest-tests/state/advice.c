@@ -18,8 +18,8 @@
 #include <sys/mman.h>
 
 #include "holder.h"
-#include "nodes.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		16
 
@@ -32,16 +32,8 @@ FIXTURE(advice)
 
 FIXTURE_SETUP(advice)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, MAP_PRIVATE));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
+	FIND_TWO_NODES(self, return);
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 }
 
 FIXTURE_TEARDOWN(advice)

@@ -22,10 +22,10 @@
 
 #include "counters.h"
 #include "disk.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "pattern.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		16
 #define DISK		"/dev/ram1"
@@ -40,13 +40,7 @@ FIXTURE(block_device)
 
 FIXTURE_SETUP(block_device)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 }
 
 FIXTURE_TEARDOWN(block_device)

@@ -34,10 +34,10 @@
 #include "disk.h"
 #include "holder.h"
 #include "node_stat.h"
-#include "nodes.h"
 #include "pattern.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 #include "smaps.h"
 
 #define COUNT		32
@@ -60,14 +60,9 @@ FIXTURE(files)
 FIXTURE_SETUP(files)
 {
 	struct pages *p = &self->pages;
-	unsigned long nodes = nodes_with_memory();
 	void *addr;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	self->fd = disk_file(COUNT * PAGE_BYTES);
 	ASSERT_LE(0, self->fd);
 	addr = mmap(NULL, COUNT * PAGE_BYTES, PROT_READ | PROT_WRITE,

@@ -27,10 +27,10 @@
 #include <sys/mman.h>
 
 #include "holder.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define HUGE_BYTES	(2UL << 20)
 #define HUGE_PAGES	512
@@ -44,20 +44,7 @@ FIXTURE(hugetlb)
 	struct pages pages;
 };
 
-FIXTURE_VARIANT(hugetlb)
-{
-	int sharing;
-};
-
-FIXTURE_VARIANT_ADD(hugetlb, private)
-{
-	.sharing = MAP_PRIVATE,
-};
-
-FIXTURE_VARIANT_ADD(hugetlb, shared)
-{
-	.sharing = MAP_SHARED,
-};
+SHARING_VARIANTS(hugetlb);
 
 #define OVERCOMMIT	"/proc/sys/vm/nr_overcommit_hugepages"
 
@@ -89,13 +76,7 @@ static int set_pool(int node, int pages)
 
 FIXTURE_SETUP(hugetlb)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_LT(0, proc_read(OVERCOMMIT, self->overcommit,
 			       sizeof(self->overcommit)));
 	ASSERT_EQ(0, pool(-1, "nr_hugepages"));

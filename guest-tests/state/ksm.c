@@ -22,11 +22,11 @@
 #include <linux/kernel-page-flags.h>
 
 #include "metric.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "pattern.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		16
 #define KSM		"/sys/kernel/mm/ksm/"
@@ -90,13 +90,8 @@ static const char *merge(struct pages *p, struct pages *q)
 FIXTURE_SETUP(ksm)
 {
 	struct pages *p = &self->pages;
-	unsigned long nodes = nodes_with_memory();
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, proc_write(KSM "sleep_millisecs", "1"));
 	ASSERT_EQ(0, proc_write(KSM "pages_to_scan", "1000"));
 	ASSERT_EQ(0, map_twin(p, 4711, self->a));

@@ -22,9 +22,9 @@
 #include <linux/kernel-page-flags.h>
 
 #include "node_stat.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "relocate.h"
+#include "scene.h"
 #include "smaps.h"
 
 #define COUNT		16
@@ -40,16 +40,9 @@ FIXTURE(lazyfree)
 FIXTURE_SETUP(lazyfree)
 {
 	struct pages *p = &self->pages;
-	unsigned long nodes = nodes_with_memory();
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, pages_populate(p));
+	FIND_TWO_NODES(self, return);
+	ASSERT_CLEAN(scene_pages(p, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, relocate_drain());
 	ASSERT_EQ(0, madvise(p->addr, COUNT * PAGE_BYTES, MADV_FREE));
 	/* To the list of inactive file pages, once the batch is drained. */

@@ -27,9 +27,9 @@
 #include "counters.h"
 #include "holder.h"
 #include "node_stat.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		16
 #define MANY		4096
@@ -49,13 +49,7 @@ FIXTURE(lru)
 
 FIXTURE_SETUP(lru)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 }
 
 FIXTURE_TEARDOWN(lru)
@@ -139,9 +133,7 @@ TEST_F(lru, lists_by_node)
 	const struct relocation r = { self->b, MPOL_MF_MOVE, 1, 0 };
 	long on_a, on_b;
 
-	ASSERT_EQ(0, pages_map(p, MANY, MAP_PRIVATE));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, pages_populate(p));
+	ASSERT_CLEAN(scene_pages(p, MANY, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, relocate_drain());
 	on_a = node_stat(self->a, "nr_inactive_anon") +
 	       node_stat(self->a, "nr_active_anon");
@@ -206,9 +198,7 @@ TEST_F(lru, moved_pages_move_on)
 	struct pages *p = &self->pages;
 	int turn;
 
-	ASSERT_EQ(0, pages_map(p, FRESH, MAP_PRIVATE));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, pages_populate(p));
+	ASSERT_CLEAN(scene_pages(p, FRESH, MAP_PRIVATE, self->a));
 	for (turn = 0; turn < TURNS; turn++)
 		ASSERT_CLEAN(turn % 2 ? relocate_to(p, self->a, "to") :
 			     relocate_to_by_mbind(p, self->b, "and fro"));
@@ -231,9 +221,7 @@ TEST_F(lru, fresh_pages_of_another)
 
 	ASSERT_LE(2, sysconf(_SC_NPROCESSORS_ONLN));
 	ASSERT_EQ(0, run_on(0));
-	ASSERT_EQ(0, pages_map(p, FRESH, MAP_PRIVATE));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, pages_populate(p));
+	ASSERT_CLEAN(scene_pages(p, FRESH, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, holder_start(&holder, p, populate_anew));
 	p->pid = holder.peer.pid;
 	for (turn = 0; turn < 10; turn++) {
@@ -252,9 +240,7 @@ TEST_F(lru, old_frames_are_freed)
 	long a, b;
 	int turn;
 
-	ASSERT_EQ(0, pages_map(p, MANY, MAP_PRIVATE));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, pages_populate(p));
+	ASSERT_CLEAN(scene_pages(p, MANY, MAP_PRIVATE, self->a));
 	ASSERT_CLEAN(relocate_to(p, self->b, "once, to warm up"));
 	ASSERT_CLEAN(relocate_to(p, self->a, "and back"));
 	ASSERT_EQ(0, relocate_drain());

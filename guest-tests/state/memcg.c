@@ -27,8 +27,8 @@
 #include "holder.h"
 #include "memcg.h"
 #include "metric.h"
-#include "nodes.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		1024
 #define BYTES		((long)(COUNT * PAGE_BYTES))
@@ -80,14 +80,9 @@ static long fill_anew(struct pages *p)
 FIXTURE_SETUP(memcg)
 {
 	struct pages *p = &self->pages;
-	unsigned long nodes = nodes_with_memory();
 	int error;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, pages_map(p, COUNT, variant->sharing));
 	pages_want_all(p, self->a);
 	error = memcg_begin(&self->group) ? :

@@ -27,9 +27,9 @@
 
 #include "holder.h"
 #include "node_stat.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "relocate.h"
+#include "scene.h"
 #include "smaps.h"
 
 #define COUNT		64
@@ -41,33 +41,13 @@ FIXTURE(mlocked)
 	struct pages pages;
 };
 
-FIXTURE_VARIANT(mlocked)
-{
-	int sharing;
-};
-
-FIXTURE_VARIANT_ADD(mlocked, private)
-{
-	.sharing = MAP_PRIVATE,
-};
-
-FIXTURE_VARIANT_ADD(mlocked, shared)
-{
-	.sharing = MAP_SHARED,
-};
+SHARING_VARIANTS(mlocked);
 
 FIXTURE_SETUP(mlocked)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, variant->sharing));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
+	FIND_TWO_NODES(self, return);
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, variant->sharing,
+				 self->a));
 }
 
 FIXTURE_TEARDOWN(mlocked)

@@ -25,9 +25,9 @@
 
 #include "metric.h"
 #include "node_stat.h"
-#include "nodes.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		256
 #define DEADLINE_US	20e6
@@ -46,15 +46,10 @@ FIXTURE(numa_hint)
 
 FIXTURE_SETUP(numa_hint)
 {
-	unsigned long nodes = nodes_with_memory();
 	cpu_set_t cpu;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
+	FIND_TWO_NODES(self, return);
 	/* The scan looks from the node of CPU 0. */
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
 	CPU_ZERO(&cpu);
 	CPU_SET(0, &cpu);
 	ASSERT_EQ(0, sched_setaffinity(0, sizeof(cpu), &cpu));

@@ -25,9 +25,9 @@
 #include <signal.h>
 #include <sys/mman.h>
 
-#include "nodes.h"
 #include "pagemap.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		16
 
@@ -38,34 +38,13 @@ FIXTURE(protection)
 	struct pages pages;
 };
 
-FIXTURE_VARIANT(protection)
-{
-	int sharing;
-};
-
-FIXTURE_VARIANT_ADD(protection, private)
-{
-	.sharing = MAP_PRIVATE,
-};
-
-FIXTURE_VARIANT_ADD(protection, shared)
-{
-	.sharing = MAP_SHARED,
-};
+SHARING_VARIANTS(protection);
 
 FIXTURE_SETUP(protection)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, variant->sharing));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
-	ASSERT_CLEAN(pages_snapshot(&self->pages));
+	FIND_TWO_NODES(self, return);
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, variant->sharing,
+				 self->a));
 }
 
 FIXTURE_TEARDOWN(protection)

@@ -31,9 +31,9 @@
 
 #include "holder.h"
 #include "node_stat.h"
-#include "nodes.h"
 #include "pattern.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		32
 #define BYTES		(COUNT * PAGE_BYTES)
@@ -101,14 +101,9 @@ static int unmap_object(enum kind kind, void *addr)
 FIXTURE_SETUP(shared_memory)
 {
 	struct pages *p = &self->pages;
-	unsigned long nodes = nodes_with_memory();
 	void *addr;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	self->on_a = node_stat(self->a, "nr_shmem");
 	self->on_b = node_stat(self->b, "nr_shmem");
 	self->object = make_object(variant->kind);

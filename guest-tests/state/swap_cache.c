@@ -31,10 +31,10 @@
 #include "counters.h"
 #include "holder.h"
 #include "node_stat.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "pattern.h"
 #include "relocate.h"
+#include "scene.h"
 #include "swap.h"
 
 #define COUNT		16
@@ -50,18 +50,10 @@ FIXTURE(swap_cache)
 
 FIXTURE_SETUP(swap_cache)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
+	FIND_TWO_NODES(self, return);
 	if (!swap_has_room(COUNT))
 		SKIP(return, "needs swap space");
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, MAP_PRIVATE));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 }
 
 FIXTURE_TEARDOWN(swap_cache)

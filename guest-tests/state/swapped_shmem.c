@@ -31,8 +31,8 @@
 #include "memcg.h"
 #include "metric.h"
 #include "node_stat.h"
-#include "nodes.h"
 #include "relocate.h"
+#include "scene.h"
 #include "swap.h"
 
 #define COUNT		16
@@ -67,16 +67,11 @@ static const char *drop_from_cache(void)
 FIXTURE_SETUP(swapped_shmem)
 {
 	struct pages *p = &self->pages;
-	unsigned long nodes = nodes_with_memory();
 	int error;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
+	FIND_TWO_NODES(self, return);
 	if (!swap_has_room(COUNT))
 		SKIP(return, "needs swap space");
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
 	ASSERT_EQ(0, pages_map(p, COUNT, MAP_SHARED));
 	pages_want_all(p, self->a);
 	error = memcg_begin(&self->group) ? : memcg_attach(0);

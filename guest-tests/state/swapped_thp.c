@@ -23,9 +23,9 @@
 
 #include "counters.h"
 #include "node_stat.h"
-#include "nodes.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 #include "smaps.h"
 #include "swap.h"
 
@@ -69,17 +69,12 @@ static int swap_anew(const char *disk, const char *rotates, const char *kind)
 FIXTURE_SETUP(swapped_thp)
 {
 	struct pages *p = &self->pages;
-	unsigned long nodes = nodes_with_memory();
 	char *area;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
+	FIND_TWO_NODES(self, return);
 	find_disk(self->disk, sizeof(self->disk));
 	if (!self->disk[0] || !swap_has_room(COUNT))
 		SKIP(return, "needs swap space on a disk");
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
 	snprintf(self->rotates, sizeof(self->rotates),
 		 "/sys/block/%.40s/queue/rotational", self->disk + 5);
 	ASSERT_EQ(0, swap_anew(self->disk, self->rotates, "0"));

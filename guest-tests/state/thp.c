@@ -41,9 +41,9 @@
 
 #include "holder.h"
 #include "node_stat.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "relocate.h"
+#include "scene.h"
 #include "smaps.h"
 #include "uffd.h"
 
@@ -60,14 +60,9 @@ FIXTURE(thp)
 FIXTURE_SETUP(thp)
 {
 	struct pages *p = &self->pages;
-	unsigned long nodes = nodes_with_memory();
 	char *area;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	area = mmap(NULL, 4 * PMD_BYTES, PROT_NONE,
 		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, area);

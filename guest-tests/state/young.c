@@ -23,11 +23,11 @@
 #include <linux/kernel-page-flags.h>
 
 #include "idle.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "problems.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 #include "smaps.h"
 
 #define COUNT		16
@@ -41,16 +41,8 @@ FIXTURE(young)
 
 FIXTURE_SETUP(young)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, MAP_PRIVATE));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
+	FIND_TWO_NODES(self, return);
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, relocate_drain());
 	ASSERT_CLEAN(pages_snapshot(&self->pages));
 }

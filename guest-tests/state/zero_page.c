@@ -25,9 +25,9 @@
 #include <linux/kernel-page-flags.h>
 
 #include "counters.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		16
 #define PMD_BYTES	(2UL << 20)
@@ -42,13 +42,7 @@ FIXTURE(zero_page)
 
 FIXTURE_SETUP(zero_page)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 }
 
 FIXTURE_TEARDOWN(zero_page)
