@@ -37,6 +37,7 @@
  */
 #include "harness.h"
 
+#include "chores.h"
 #include "cpuset.h"
 #include "creds.h"
 #include "full.h"
@@ -44,7 +45,7 @@
 #include "pages.h"
 #include "placement.h"
 #include "scene.h"
-#include "subject.h"
+#include "subject_steps.h"
 #include "swap.h"
 
 #define COUNT		16
@@ -73,26 +74,6 @@ FIXTURE_TEARDOWN(other_user)
 {
 	EXPECT_EQ(0, cpuset_end(&self->root));
 }
-
-static long populate_as_user(struct pages *p)
-{
-	long error = pages_populate(p);
-
-	return error ? error : creds_become(USER_A, 0, true);
-}
-
-#define START() do {							\
-	ASSERT_EQ(0, subject_start(&self->subject, populate_as_user));	\
-	ASSERT_CLEAN(subject_look(&self->subject));			\
-} while (0)
-
-#define UNMOVED(what) do {						\
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, what));		\
-	EXPECT_EQ(0, subject_moved());					\
-} while (0)
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->subject.holder))
 
 #define PTRACE_ALONE	CAP(SYS_PTRACE)
 #define PTRACE_AND_NICE	(CAP(SYS_PTRACE) | CAP(SYS_NICE))
@@ -142,11 +123,11 @@ TEST_F(other_user, moves)
 {
 	struct pages *p = &self->subject.pages;
 
-	START();
+	START(chore_populate_as_user);
 	EXPECT_EQ(0, ask_sets(p->pid, PTRACE_AND_NICE, NODE(self->a),
 			      NODE(self->b)));
 	pages_want_all(p, self->b);
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, "by another user"));
+	VERIFY(0, "by another user");
 	EXPECT_EQ(0, subject_is_on(NODE(self->a)));
 	END();
 }
@@ -184,7 +165,7 @@ static const char *bad_calls(struct subject *s, int a, int b,
 
 TEST_F(other_user, bad_arguments)
 {
-	START();
+	START(chore_populate_as_user);
 	EXPECT_CLEAN(bad_calls(&self->subject, self->a, self->b,
 			       PTRACE_AND_NICE, -EINVAL));
 	UNMOVED("bad arguments by another user");
@@ -194,7 +175,7 @@ TEST_F(other_user, bad_arguments)
 /* EPERM comes before what is wrong with the nodes, not before the masks. */
 TEST_F(other_user, bad_arguments_and_no_right)
 {
-	START();
+	START(chore_populate_as_user);
 	EXPECT_CLEAN(bad_calls(&self->subject, self->a, self->b,
 			       CAP(SYS_NICE), -EPERM));
 	UNMOVED("bad arguments by one who has no right");
@@ -207,7 +188,7 @@ TEST_F(other_user, node_without_memory)
 	struct pages *p = &self->subject.pages;
 
 	ASSERT_LE(0, bare);
-	START();
+	START(chore_populate_as_user);
 	EXPECT_EQ(-EINVAL, ask_sets(p->pid, PTRACE_AND_NICE, NODE(self->a),
 				    NODE(bare)));
 	UNMOVED("by another user to a node without memory");
@@ -216,7 +197,7 @@ TEST_F(other_user, node_without_memory)
 	EXPECT_EQ(0, ask_sets(p->pid, PTRACE_AND_NICE, NODE(self->a),
 			      NODE(bare) | NODE(self->b)));
 	pages_want_all(p, self->b);
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, "to the other node"));
+	VERIFY(0, "to the other node");
 	END();
 }
 
@@ -225,19 +206,19 @@ TEST_F(other_user, outside_its_cpuset)
 {
 	struct pages *p = &self->subject.pages;
 
-	START();
+	START(chore_populate_as_user);
 	ASSERT_EQ(0, cpuset_begin(&self->root));
 	ASSERT_EQ(0, cpuset_create("x"));
 	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->a)));
 	ASSERT_EQ(0, cpuset_attach("x", p->pid));
-	ASSERT_CLEAN(subject_look(&self->subject));
+	LOOK();
 	EXPECT_EQ(-EPERM, ask_sets(p->pid, PTRACE_ALONE, NODE(self->a),
 				   NODE(self->b)));
 	UNMOVED("by another user, outside the cpuset");
 	EXPECT_EQ(0, ask_sets(p->pid, PTRACE_AND_NICE, NODE(self->a),
 			      NODE(self->b)));
 	pages_want_all(p, self->b);
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, "the same by a right"));
+	VERIFY(0, "the same by a right");
 	END();
 }
 
@@ -269,22 +250,22 @@ TEST_F_TIMEOUT(other_user, target_full, 90)
 	ASSERT_EQ(0, full_begin(&full));
 	ASSERT_EQ(0, pages_map(p, MANY, MAP_PRIVATE));
 	pages_want_all(p, self->a);
-	ASSERT_EQ(0, subject_start(&self->subject, populate_as_user));
+	ASSERT_EQ(0, subject_start(&self->subject, chore_populate_as_user));
 	ASSERT_EQ(0, full_take(&full, self->b, LEAVE));
-	ASSERT_CLEAN(subject_look(&self->subject));
+	LOOK();
 	EXPECT_EQ(-ENOMEM, ask_sets(p->pid, PTRACE_AND_NICE, NODE(self->a),
 				    NODE(self->b)));
 	moved = want_as_found(p, self->a, self->b);
 	EXPECT_LT(0, moved);
 	EXPECT_GT(MANY, moved);
-	EXPECT_CLEAN(subject_verify(&self->subject, 1, "node b is full"));
+	VERIFY(1, "node b is full");
 
 	ASSERT_EQ(0, full_give_back(&full));
-	ASSERT_CLEAN(subject_look(&self->subject));
+	LOOK();
 	EXPECT_EQ(0, ask_sets(p->pid, PTRACE_AND_NICE, NODE(self->a),
 			      NODE(self->b)));
 	pages_want_all(p, self->b);
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, "node b has room"));
+	VERIFY(0, "node b has room");
 	EXPECT_EQ(kills, full_oom_kills());
 	END();
 	EXPECT_EQ(0, full_end(&full));

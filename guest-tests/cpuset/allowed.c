@@ -47,8 +47,9 @@
 #include "harness.h"
 
 #include "caps.h"
-#include "cpuset_scene.h"
+#include "cpuset_steps.h"
 #include "nodes.h"
+#include "scene.h"
 
 #define COUNT		24
 /* Not a status that the kernel writes. */
@@ -72,11 +73,8 @@ FIXTURE_VARIANT_ADD(cpuset_allowed, v2) { .kind = CPUSET_V2 };
 
 FIXTURE_SETUP(cpuset_allowed)
 {
-	if (cpuset_scene_nodes(&self->scene) < 2)
-		SKIP(return, "needs 2 nodes with memory");
-	self->a = self->scene.node[0];
-	self->b = self->scene.node[1];
-	self->c = self->scene.node[2];
+	FIND_TWO_NODES(self, return);
+	self->c = THIRD_NODE();
 	ASSERT_CLEAN(cpuset_scene_begin(&self->scene, variant->kind, COUNT));
 }
 
@@ -84,27 +82,6 @@ FIXTURE_TEARDOWN_PARENT(cpuset_allowed)
 {
 	EXPECT_EQ(0, cpuset_scene_end(&self->scene));
 }
-
-#define LOOK() \
-	ASSERT_CLEAN(subject_look(&self->scene.subject))
-
-/* Nothing of the child has moved, its text included. */
-#define VERIFY_STAYED(what) do {					\
-	EXPECT_CLEAN(subject_verify(&self->scene.subject, 0, what));	\
-	EXPECT_EQ(0, subject_moved());					\
-} while (0)
-
-#define VERIFY(what) \
-	EXPECT_CLEAN(subject_verify(&self->scene.subject, 0, what))
-
-#define START_IN_X(nodes, prepare) \
-	ASSERT_CLEAN(cpuset_scene_start(&self->scene, nodes, prepare))
-
-#define CALL(fn) \
-	holder_call(&self->scene.subject.holder, fn)
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->scene.subject.holder))
 
 /* One page of the child to @node: the result, and the status beside it. */
 static long move_first(struct pages *p, int node, int *status)
@@ -126,7 +103,7 @@ TEST_F(cpuset_allowed, migrate_outside_of_the_target_s)
 	EXPECT_EQ(-EPERM, numa_migrate_pages(p->pid, a, b));
 	/* One node that is allowed does not make up for one that is not. */
 	EXPECT_EQ(-EPERM, numa_migrate_pages(p->pid, a, a | b));
-	VERIFY_STAYED("refused without CAP_SYS_NICE");
+	UNMOVED("refused without CAP_SYS_NICE");
 	/* Nothing to move is refused as well: the target comes first. */
 	EXPECT_EQ(-EPERM, numa_migrate_pages(p->pid, 0, b));
 
@@ -135,14 +112,14 @@ TEST_F(cpuset_allowed, migrate_outside_of_the_target_s)
 	LOOK();
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, a, b));
 	pages_want_all(p, self->b);
-	VERIFY("inside of the cpuset, without CAP_SYS_NICE");
+	VERIFY(0, "inside of the cpuset, without CAP_SYS_NICE");
 	ASSERT_EQ(0, caps_set_sys_nice(true));
 
 	EXPECT_EQ(0, cpuset_set_mems("x", b));
 	LOOK();
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, b, a));
 	pages_want_all(p, self->a);
-	VERIFY("out of the cpuset, with CAP_SYS_NICE");
+	VERIFY(0, "out of the cpuset, with CAP_SYS_NICE");
 	END();
 }
 
@@ -158,16 +135,16 @@ TEST_F(cpuset_allowed, migrate_outside_of_the_caller_s)
 	ASSERT_EQ(0, cpuset_attach("y", getpid()));
 	LOOK();
 	EXPECT_EQ(-EINVAL, numa_migrate_pages(p->pid, a, b));
-	VERIFY_STAYED("a node that only the target may use");
+	UNMOVED("a node that only the target may use");
 	/* {a,b} becomes {a}, on which the pages are. */
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, a, a | b));
-	VERIFY_STAYED("cut down to the node they are on");
+	UNMOVED("cut down to the node they are on");
 
 	ASSERT_EQ(0, cpuset_set_mems("y", b));
 	LOOK();
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, a, a | b));
 	pages_want_all(p, self->b);
-	VERIFY("cut down to the other node");
+	VERIFY(0, "cut down to the other node");
 	END();
 }
 
@@ -186,7 +163,7 @@ TEST_F(cpuset_allowed, migrate_cut_down_to_the_caller_s)
 	LOOK();
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, a, b | c));
 	pages_want_all(p, self->c);
-	VERIFY("from a to {b,c}, by a caller in {a,c}");
+	VERIFY(0, "from a to {b,c}, by a caller in {a,c}");
 	END();
 }
 
@@ -211,13 +188,13 @@ TEST_F(cpuset_allowed, move_outside_of_the_target_s)
 	EXPECT_EQ(self->a, statuses[0]);
 	EXPECT_EQ(UNWRITTEN, statuses[1]);
 	EXPECT_EQ(UNWRITTEN, statuses[2]);
-	VERIFY_STAYED("move_pages out of the cpuset");
+	UNMOVED("move_pages out of the cpuset");
 
 	EXPECT_EQ(0, cpuset_set_mems("x", NODE(self->a) | NODE(self->b)));
 	EXPECT_EQ(0, move_first(p, self->b, &status));
 	EXPECT_EQ(self->b, status);
 	pages_want(p, 0, 1, self->b);
-	VERIFY("move_pages inside of the cpuset");
+	VERIFY(0, "move_pages inside of the cpuset");
 	EXPECT_EQ(1, subject_moved());
 	END();
 }
@@ -236,8 +213,7 @@ TEST_F(cpuset_allowed, move_outside_of_the_caller_s)
 	LOOK();
 	EXPECT_EQ(-ENOMEM, move_first(p, self->b, &status));
 	EXPECT_EQ(UNWRITTEN, status);
-	EXPECT_CLEAN(subject_verify(&self->scene.subject, 1,
-				    "to a node that only the target may use"));
+	VERIFY(1, "to a node that only the target may use");
 	EXPECT_EQ(0, subject_moved());
 
 	ASSERT_EQ(0, cpuset_set_mems("y", a | b));
@@ -245,7 +221,7 @@ TEST_F(cpuset_allowed, move_outside_of_the_caller_s)
 	EXPECT_EQ(0, move_first(p, self->b, &status));
 	EXPECT_EQ(self->b, status);
 	pages_want(p, 0, 1, self->b);
-	VERIFY("to a node that both may use");
+	VERIFY(0, "to a node that both may use");
 	END();
 }
 
@@ -324,7 +300,7 @@ TEST_F(cpuset_allowed, policy_of_the_task)
 	EXPECT_CLEAN(cpuset_same(a, CALL(task_policy)));
 	EXPECT_EQ(-EINVAL, CALL(set_policy_outside));
 	EXPECT_CLEAN(cpuset_same(a, CALL(task_policy)));
-	VERIFY_STAYED("policies of the task");
+	UNMOVED("policies of the task");
 	END();
 }
 
@@ -343,7 +319,7 @@ TEST_F(cpuset_allowed, policy_of_a_range)
 	EXPECT_EQ(-EINVAL, CALL(bind_outside));
 	EXPECT_STREQ("default", placement_policy(p->pid, p->addr, text,
 						 sizeof(text)));
-	VERIFY_STAYED("bound to a node outside");
+	UNMOVED("bound to a node outside");
 
 	/*
 	 * The policy is cut down to a, but the pages are held against what was

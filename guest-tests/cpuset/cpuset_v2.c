@@ -51,67 +51,37 @@
 #include "harness.h"
 
 #include "caps.h"
-#include "cpuset.h"
+#include "cpuset_steps.h"
 #include "nodes.h"
 #include "pages.h"
 #include "scene.h"
-#include "subject.h"
 
 /* A multiple of 2 and 3, dealt out over that many nodes in turn. */
 #define COUNT		24
-#define ANYWHERE	(~0UL)
 
 FIXTURE(cpuset_v2)
 {
 	int a;
 	int b;
 	int c;
-	struct cpuset_root root;
-	struct subject subject;
+	struct cpuset_scene scene;
 };
 
 /* Two groups, "x" and "y", and COUNT pages that a child is to populate. */
 FIXTURE_SETUP(cpuset_v2)
 {
-	int error;
-
 	FIND_TWO_NODES(self, return);
 	self->c = THIRD_NODE();
 	if (!cpuset_is_available())
 		SKIP(return, "no cpuset controller in /sys/fs/cgroup");
-	ASSERT_EQ(0, pages_map(&self->subject.pages, COUNT, MAP_PRIVATE));
-	ASSERT_EQ(0, cpuset_begin(&self->root));
-	error = cpuset_create("x") ? : cpuset_create("y");
-	/* A setup that failed is not torn down. */
-	if (error)
-		cpuset_end(&self->root);
-	ASSERT_EQ(0, error);
+	ASSERT_CLEAN(cpuset_scene_begin(&self->scene, CPUSET_V2, COUNT));
 }
 
 /* In the parent, so that it is done however the test ended. */
 FIXTURE_TEARDOWN_PARENT(cpuset_v2)
 {
-	EXPECT_EQ(0, cpuset_end(&self->root));
+	EXPECT_EQ(0, cpuset_scene_end(&self->scene));
 }
-
-#define LOOK() \
-	ASSERT_CLEAN(subject_look(&self->subject))
-
-/* All of the child is on @nodes, too. */
-#define VERIFY(nodes, what) do {					\
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, what));		\
-	EXPECT_EQ(0, subject_is_on(~(nodes)));				\
-} while (0)
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->subject.holder))
-
-/* Start the child, with its pages as wanted and @prepare done, in group "x". */
-#define START_IN_X(nodes, prepare) do {					\
-	ASSERT_EQ(0, cpuset_set_mems("x", nodes));			\
-	ASSERT_EQ(0, subject_start(&self->subject, prepare));		\
-	ASSERT_EQ(0, cpuset_attach("x", self->subject.pages.pid));	\
-} while (0)
 
 /* Called in the child. */
 
@@ -126,12 +96,6 @@ static long bind_static_to_its_node(struct pages *p)
 	return numa_mbind(p->addr, p->count * PAGE_BYTES,
 			  MPOL_BIND | MPOL_F_STATIC_NODES, NODE(p->want[0]),
 			  0) ? : pages_populate(p);
-}
-
-static long populate_half(struct pages *p)
-{
-	pages_want(p, COUNT / 2, COUNT / 2, UNTOUCHED);
-	return bind_to_its_node(p);
 }
 
 /* Touch the other half, wherever the policy of the range has it. */
@@ -158,7 +122,7 @@ static long bind_elsewhere(struct pages *p)
 
 TEST_F(cpuset_v2, change_of_mems)
 {
-	struct pages *p = &self->subject.pages;
+	struct pages *p = &self->scene.subject.pages;
 
 	pages_want_all(p, self->a);
 	START_IN_X(NODE(self->a), pages_populate);
@@ -167,7 +131,7 @@ TEST_F(cpuset_v2, change_of_mems)
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", NODE(self->b)));
 	pages_want_all(p, self->b);
-	VERIFY(NODE(self->b), "cpuset.mems from a to b");
+	VERIFY_ON(NODE(self->b), "cpuset.mems from a to b");
 	EXPECT_STREQ(nodes_text(NODE(self->b)), nodes_text(cpuset_mems("x")));
 	EXPECT_STREQ(nodes_text(NODE(self->b)),
 		     nodes_text(cpuset_effective_mems("x")));
@@ -176,7 +140,7 @@ TEST_F(cpuset_v2, change_of_mems)
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", NODE(self->a) | NODE(self->b)));
 	EXPECT_EQ(0, cpuset_set_mems("x", NODE(self->a) | NODE(self->b)));
-	VERIFY(NODE(self->b), "cpuset.mems from b to {a,b}");
+	VERIFY_ON(NODE(self->b), "cpuset.mems from b to {a,b}");
 	EXPECT_EQ(0, subject_moved());
 	END();
 }
@@ -184,26 +148,25 @@ TEST_F(cpuset_v2, change_of_mems)
 /* Out of a group with all nodes, and from group to group. */
 TEST_F(cpuset_v2, attach)
 {
-	struct pages *p = &self->subject.pages;
+	struct pages *p = &self->scene.subject.pages;
 
 	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->a)));
 	ASSERT_EQ(0, cpuset_set_mems("y", NODE(self->b)));
 	pages_want_dealt(p, NODE(self->a) | NODE(self->b));
-	ASSERT_EQ(0, subject_start(&self->subject, pages_populate));
-	LOOK();
+	START(pages_populate);
 	EXPECT_EQ(0, cpuset_attach("x", p->pid));
 	pages_want_all(p, self->a);
-	VERIFY(NODE(self->a), "from the root group to x (a)");
+	VERIFY_ON(NODE(self->a), "from the root group to x (a)");
 
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach("y", p->pid));
 	pages_want_all(p, self->b);
-	VERIFY(NODE(self->b), "from x (a) to y (b)");
+	VERIFY_ON(NODE(self->b), "from x (a) to y (b)");
 
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach("x", p->pid));
 	pages_want_all(p, self->a);
-	VERIFY(NODE(self->a), "from y (b) back to x (a)");
+	VERIFY_ON(NODE(self->a), "from y (b) back to x (a)");
 	END();
 }
 
@@ -211,7 +174,7 @@ TEST_F(cpuset_v2, attach)
 TEST_F(cpuset_v2, pairs)
 {
 	unsigned long low, high;
-	struct pages *p = &self->subject.pages;
+	struct pages *p = &self->scene.subject.pages;
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
@@ -219,25 +182,24 @@ TEST_F(cpuset_v2, pairs)
 	high = NODE(self->b) | NODE(self->c);
 	pages_want_dealt(p, low);
 	START_IN_X(low, pages_populate);
-	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", high));
 	pages_want_moved(p, self->b, self->c);
 	pages_want_moved(p, self->a, self->b);
-	VERIFY(high, "cpuset.mems from {a,b} to {b,c}");
+	VERIFY_ON(high, "cpuset.mems from {a,b} to {b,c}");
 	EXPECT_STREQ(nodes_text(high), nodes_text(cpuset_effective_mems("x")));
 
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", low));
 	pages_want_moved(p, self->b, self->a);
 	pages_want_moved(p, self->c, self->b);
-	VERIFY(low, "cpuset.mems from {b,c} to {a,b}");
+	VERIFY_ON(low, "cpuset.mems from {b,c} to {a,b}");
 	END();
 }
 
 TEST_F(cpuset_v2, attach_pairs)
 {
 	unsigned long low, high;
-	struct pages *p = &self->subject.pages;
+	struct pages *p = &self->scene.subject.pages;
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
@@ -250,14 +212,14 @@ TEST_F(cpuset_v2, attach_pairs)
 	EXPECT_EQ(0, cpuset_attach("y", p->pid));
 	pages_want_moved(p, self->b, self->c);
 	pages_want_moved(p, self->a, self->b);
-	VERIFY(high, "from x {a,b} to y {b,c}");
+	VERIFY_ON(high, "from x {a,b} to y {b,c}");
 	END();
 }
 
 /* A group that sets no mems has its parent's, and follows them. */
 TEST_F(cpuset_v2, mems_of_the_parent)
 {
-	struct pages *p = &self->subject.pages;
+	struct pages *p = &self->scene.subject.pages;
 
 	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->a)));
 	ASSERT_EQ(0, cpuset_create("x/in"));
@@ -265,12 +227,12 @@ TEST_F(cpuset_v2, mems_of_the_parent)
 	EXPECT_STREQ(nodes_text(NODE(self->a)),
 		     nodes_text(cpuset_effective_mems("x/in")));
 	pages_want_all(p, self->a);
-	ASSERT_EQ(0, subject_start(&self->subject, pages_populate));
+	ASSERT_EQ(0, subject_start(&self->scene.subject, pages_populate));
 	ASSERT_EQ(0, cpuset_attach("x/in", p->pid));
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", NODE(self->b)));
 	pages_want_all(p, self->b);
-	VERIFY(NODE(self->b), "cpuset.mems of the parent from a to b");
+	VERIFY_ON(NODE(self->b), "cpuset.mems of the parent from a to b");
 	EXPECT_STREQ("", nodes_text(cpuset_mems("x/in")));
 	EXPECT_STREQ(nodes_text(NODE(self->b)),
 		     nodes_text(cpuset_effective_mems("x/in")));
@@ -280,21 +242,20 @@ TEST_F(cpuset_v2, mems_of_the_parent)
 /* A policy follows too: pages yet to come land on the new node. */
 TEST_F(cpuset_v2, policy_is_rebound)
 {
-	struct pages *p = &self->subject.pages;
+	struct pages *p = &self->scene.subject.pages;
 	char want[32], text[64];
 
 	pages_want_all(p, self->a);
-	START_IN_X(NODE(self->a), populate_half);
 	pages_want(p, COUNT / 2, COUNT / 2, UNTOUCHED);
-	LOOK();
+	START_IN_X(NODE(self->a), bind_to_its_node);
 	EXPECT_EQ(0, cpuset_set_mems("x", NODE(self->b)));
 	pages_want(p, 0, COUNT / 2, self->b);
-	VERIFY(NODE(self->b), "a bound range, cpuset.mems from a to b");
+	VERIFY_ON(NODE(self->b), "a bound range, cpuset.mems from a to b");
 	snprintf(want, sizeof(want), "bind:%d", self->b);
 	EXPECT_STREQ(want, placement_policy(p->pid, p->addr, text,
 					    sizeof(text)));
 
-	ASSERT_EQ(0, holder_call(&self->subject.holder, touch_other_half));
+	ASSERT_EQ(0, CALL(touch_other_half));
 	pages_want(p, COUNT / 2, COUNT / 2, self->b);
 	EXPECT_CLEAN(pages_verify(p, "the rest of it, touched now"));
 	END();
@@ -303,15 +264,14 @@ TEST_F(cpuset_v2, policy_is_rebound)
 /* MPOL_F_STATIC_NODES: as asked for as soon as the cpuset has the node. */
 TEST_F(cpuset_v2, static_policy_returns)
 {
-	struct pages *p = &self->subject.pages;
+	struct pages *p = &self->scene.subject.pages;
 	char want[32], text[64];
 
 	pages_want_all(p, self->a);
 	START_IN_X(NODE(self->a), bind_static_to_its_node);
-	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", NODE(self->b)));
 	pages_want_all(p, self->b);
-	VERIFY(NODE(self->b), "a static range, cpuset.mems from a to b");
+	VERIFY_ON(NODE(self->b), "a static range, cpuset.mems from a to b");
 	snprintf(want, sizeof(want), "bind=static:%d", self->b);
 	EXPECT_STREQ(want, placement_policy(p->pid, p->addr, text,
 					    sizeof(text)));
@@ -326,19 +286,19 @@ TEST_F(cpuset_v2, static_policy_returns)
 /* What the system calls may do to a process in a cpuset. */
 TEST_F(cpuset_v2, bounds_of_the_calls)
 {
-	struct pages *p = &self->subject.pages;
+	struct pages *p = &self->scene.subject.pages;
 	int to = self->b, status = 1234;
 	void *addr = p->addr;
 
 	pages_want_all(p, self->a);
 	START_IN_X(NODE(self->a), pages_populate);
 	/* Once before the look: text is mapped when it is first run. */
-	holder_call(&self->subject.holder, migrate_itself_away);
-	holder_call(&self->subject.holder, bind_elsewhere);
+	CALL(migrate_itself_away);
+	CALL(bind_elsewhere);
 	LOOK();
 	/* From inside: other nodes are as good as not there. */
-	EXPECT_EQ(-EINVAL, holder_call(&self->subject.holder, migrate_itself_away));
-	EXPECT_EQ(-EINVAL, holder_call(&self->subject.holder, bind_elsewhere));
+	EXPECT_EQ(-EINVAL, CALL(migrate_itself_away));
+	EXPECT_EQ(-EINVAL, CALL(bind_elsewhere));
 	/* From outside. */
 	EXPECT_EQ(-EACCES, numa_move_pages(p->pid, 1, &addr, &to, &status,
 					   MPOL_MF_MOVE));
@@ -348,13 +308,12 @@ TEST_F(cpuset_v2, bounds_of_the_calls)
 					     NODE(self->b)));
 	ASSERT_EQ(0, caps_set_sys_nice(true));
 	/* Such text lies wherever the page cache has it. */
-	VERIFY(ANYWHERE, "after calls that were refused");
-	EXPECT_EQ(0, subject_moved());
+	UNMOVED("after calls that were refused");
 
 	/* CAP_SYS_NICE may take pages out of the cpuset of another. */
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, NODE(self->a), NODE(self->b)));
 	pages_want_all(p, self->b);
-	VERIFY(ANYWHERE, "migrate_pages(2) out of the cpuset");
+	VERIFY(0, "migrate_pages(2) out of the cpuset");
 	END();
 }
 
@@ -365,7 +324,7 @@ TEST_F(cpuset_v2, bounds_of_the_calls)
 TEST_F(cpuset_v2, mems_without_memory)
 {
 	int none = nodes_first_without_memory();
-	struct pages *p = &self->subject.pages;
+	struct pages *p = &self->scene.subject.pages;
 	bool possible;
 
 	ASSERT_LE(0, none);
@@ -373,10 +332,9 @@ TEST_F(cpuset_v2, mems_without_memory)
 	TH_LOG("node %d is %s", none, possible ? "possible" : "impossible");
 	pages_want_all(p, self->a);
 	START_IN_X(NODE(self->a), pages_populate);
-	LOOK();
 	/* None left that has memory: those of the parent, so nothing moves. */
 	EXPECT_EQ(possible ? 0 : -EINVAL, cpuset_set_mems("x", NODE(none)));
-	VERIFY(NODE(self->a), "cpuset.mems without memory");
+	VERIFY_ON(NODE(self->a), "cpuset.mems without memory");
 	EXPECT_EQ(0, subject_moved());
 	EXPECT_STREQ(nodes_text(NODE(possible ? none : self->a)),
 		     nodes_text(cpuset_mems("x")));
@@ -388,8 +346,8 @@ TEST_F(cpuset_v2, mems_without_memory)
 		  cpuset_set_mems("x", NODE(self->b) | NODE(none)));
 	if (possible)
 		pages_want_all(p, self->b);
-	VERIFY(NODE(possible ? self->b : self->a),
-	       "cpuset.mems with and without memory");
+	VERIFY_ON(NODE(possible ? self->b : self->a),
+		  "cpuset.mems with and without memory");
 	EXPECT_STREQ(nodes_text(NODE(possible ? self->b : self->a)),
 		     nodes_text(cpuset_effective_mems("x")));
 	END();

@@ -65,10 +65,11 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
-#include "cpuset_scene.h"
+#include "chores.h"
+#include "cpuset_steps.h"
 #include "nodes.h"
 #include "pattern.h"
-#include "pin.h"
+#include "scene.h"
 
 #define COUNT		24
 #define TURNS		20
@@ -91,10 +92,7 @@ FIXTURE_VARIANT_ADD(cpuset_move, v2) { .kind = CPUSET_V2 };
 
 FIXTURE_SETUP(cpuset_move)
 {
-	if (cpuset_scene_nodes(&self->scene) < 2)
-		SKIP(return, "needs 2 nodes with memory");
-	self->a = self->scene.node[0];
-	self->b = self->scene.node[1];
+	FIND_TWO_NODES(self, return);
 	ASSERT_CLEAN(cpuset_scene_begin(&self->scene, variant->kind, COUNT));
 }
 
@@ -102,43 +100,6 @@ FIXTURE_SETUP(cpuset_move)
 FIXTURE_TEARDOWN_PARENT(cpuset_move)
 {
 	EXPECT_EQ(0, cpuset_scene_end(&self->scene));
-}
-
-#define LOOK() \
-	ASSERT_CLEAN(subject_look(&self->scene.subject))
-
-#define START_IN_X(nodes, prepare) \
-	ASSERT_CLEAN(cpuset_scene_start(&self->scene, nodes, prepare))
-
-/* All that the child has is on @nodes, too. */
-#define VERIFY(nodes, what) \
-	EXPECT_CLEAN(cpuset_scene_verify(&self->scene, nodes, what))
-
-#define CALL(fn) \
-	holder_call(&self->scene.subject.holder, fn)
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->scene.subject.holder))
-
-/* Called in the child. */
-
-/* Under no policy: wherever the CPU and the cpuset have it. */
-static long touch_other_half(struct pages *p)
-{
-	int i;
-
-	for (i = COUNT / 2; i < COUNT; i++) {
-		pattern_fill(pages_at(p, i), p->seed, i);
-		pages_want(p, i, 1, 0);
-	}
-	return 0;
-}
-
-static long populate_and_pin(struct pages *p)
-{
-	static struct pin pin;
-
-	return pages_populate(p) ? : pin_pages(&pin, pages_at(p, 6), 2);
 }
 
 TEST_F(cpuset_move, change_of_mems)
@@ -151,7 +112,7 @@ TEST_F(cpuset_move, change_of_mems)
 	EXPECT_CLEAN(cpuset_same(a, cpuset_effective_mems("x")));
 	EXPECT_EQ(0, cpuset_set_mems("x", b));
 	pages_want_all(p, self->b);
-	VERIFY(b, "mems from a to b");
+	VERIFY_ON(b, "mems from a to b");
 	EXPECT_LE(COUNT, subject_moved());
 	EXPECT_CLEAN(cpuset_same(b, cpuset_mems("x")));
 	EXPECT_CLEAN(cpuset_same(b, cpuset_effective_mems("x")));
@@ -160,13 +121,13 @@ TEST_F(cpuset_move, change_of_mems)
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", a | b));
 	EXPECT_EQ(0, cpuset_set_mems("x", a | b));
-	VERIFY(b, "mems from b to {a,b}");
+	VERIFY_ON(b, "mems from b to {a,b}");
 	EXPECT_EQ(0, subject_moved());
 
 	/* A node less moves what is on it, and only that. */
 	EXPECT_EQ(0, cpuset_set_mems("x", a));
 	pages_want_all(p, self->a);
-	VERIFY(a, "mems from {a,b} to a");
+	VERIFY_ON(a, "mems from {a,b} to a");
 	END();
 }
 
@@ -185,16 +146,14 @@ TEST_F(cpuset_move, pages_outside_the_old_mems)
 	EXPECT_EQ(0, cpuset_set_mems("x", a | b));
 	EXPECT_EQ(0, cpuset_set_mems("x", b));
 	pages_want_all(p, self->b);
-	VERIFY(b, "by way of a set that has them");
+	VERIFY_ON(b, "by way of a set that has them");
 
 	ASSERT_EQ(0, numa_migrate_pages(p->pid, b, a));
 	pages_want_all(p, self->a);
 	LOOK();
 	ASSERT_EQ(0, cpuset_set_mems("y", b));
 	EXPECT_EQ(0, cpuset_attach("y", p->pid));
-	EXPECT_CLEAN(subject_verify(&self->scene.subject, 0,
-				    "from group to group, both with b"));
-	EXPECT_EQ(0, subject_moved());
+	UNMOVED("from group to group, both with b");
 	END();
 }
 
@@ -210,16 +169,16 @@ TEST_F(cpuset_move, attach)
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach("x", p->pid));
 	pages_want_all(p, self->a);
-	VERIFY(a, "from the root group to x (a)");
+	VERIFY_ON(a, "from the root group to x (a)");
 
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach("y", p->pid));
 	pages_want_all(p, self->b);
-	VERIFY(b, "from x (a) to y (b)");
+	VERIFY_ON(b, "from x (a) to y (b)");
 
 	LOOK();
 	EXPECT_EQ(0, cpuset_detach(p->pid));
-	VERIFY(b, "from y (b) to the root group");
+	VERIFY_ON(b, "from y (b) to the root group");
 	EXPECT_EQ(0, subject_moved());
 	END();
 }
@@ -235,9 +194,9 @@ TEST_F(cpuset_move, new_pages)
 	START_IN_X(a, pages_populate);
 	EXPECT_EQ(0, cpuset_set_mems("x", b));
 	pages_want(p, 0, COUNT / 2, self->b);
-	VERIFY(b, "mems from a to b");
+	VERIFY_ON(b, "mems from a to b");
 	pages_want_all(p, self->b);
-	EXPECT_EQ(0, CALL(touch_other_half));
+	EXPECT_EQ(0, CALL(chore_touch_other_half));
 	EXPECT_CLEAN(pages_verify(p, "touched after mems became b"));
 	EXPECT_EQ(0, holder_bad(&self->scene.subject.holder));
 	END();
@@ -249,9 +208,7 @@ TEST_F(cpuset_move, shared_pages)
 	const unsigned long a = NODE(self->a), b = NODE(self->b);
 	struct pages *p = &self->scene.subject.pages, common;
 
-	ASSERT_EQ(0, pages_map(&common, COUNT, MAP_PRIVATE));
-	pages_want_all(&common, self->a);
-	ASSERT_EQ(0, pages_populate(&common));
+	ASSERT_CLEAN(scene_pages(&common, COUNT, MAP_PRIVATE, self->a));
 	pages_want_all(p, self->a);
 	START_IN_X(a, pages_populate);
 	ASSERT_CLEAN(pages_snapshot(&common));
@@ -259,7 +216,7 @@ TEST_F(cpuset_move, shared_pages)
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", b));
 	pages_want_all(p, self->b);
-	VERIFY(b, "its own, mems from a to b");
+	VERIFY_ON(b, "its own, mems from a to b");
 	pages_want_all(&common, self->b);
 	EXPECT_CLEAN(pages_verify(&common, "in common with a process outside"));
 	EXPECT_CLEAN(pages_shared_with(&common, p->pid));
@@ -273,11 +230,11 @@ TEST_F(cpuset_move, pinned_pages)
 	struct pages *p = &self->scene.subject.pages;
 
 	pages_want_all(p, self->a);
-	START_IN_X(a, populate_and_pin);
+	START_IN_X(a, chore_populate_and_pin);
 	EXPECT_EQ(0, cpuset_set_mems("x", b));
 	pages_want_all(p, self->b);
 	pages_want(p, 6, 2, self->a);
-	EXPECT_CLEAN(subject_verify(&self->scene.subject, 2, "two pinned"));
+	VERIFY(2, "two pinned");
 	EXPECT_EQ(2, subject_is_on(a));
 	END();
 }
@@ -368,7 +325,7 @@ TEST_F(cpuset_move, under_an_allocator)
 	EXPECT_EQ(0, cpuset_set_mems("x", a | b));
 	EXPECT_EQ(0, cpuset_set_mems("x", b));
 	pages_want_all(p, self->b);
-	VERIFY(b, "after the allocator has stopped");
+	VERIFY_ON(b, "after the allocator has stopped");
 	END();
 }
 

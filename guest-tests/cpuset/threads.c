@@ -41,10 +41,11 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "cpuset_scene.h"
+#include "cpuset_steps.h"
 #include "nodes.h"
 #include "pattern.h"
 #include "proc.h"
+#include "scene.h"
 
 #define COUNT		24
 /* The last quarters are for the leader and for the thread to touch later. */
@@ -80,10 +81,7 @@ FIXTURE_SETUP(cpuset_threads)
 {
 	int error;
 
-	if (cpuset_scene_nodes(&self->scene) < 2)
-		SKIP(return, "needs 2 nodes with memory");
-	self->a = self->scene.node[0];
-	self->b = self->scene.node[1];
+	FIND_TWO_NODES(self, return);
 	ASSERT_CLEAN(cpuset_scene_begin(&self->scene, variant->kind, COUNT));
 	error = cpuset_set_mems("x", NODE(self->a) | NODE(self->b)) ? :
 		make_threaded("x/on_a", variant->kind) ? :
@@ -99,18 +97,6 @@ FIXTURE_TEARDOWN_PARENT(cpuset_threads)
 {
 	EXPECT_EQ(0, cpuset_scene_end(&self->scene));
 }
-
-#define LOOK() \
-	ASSERT_CLEAN(subject_look(&self->scene.subject))
-
-#define VERIFY(what) \
-	EXPECT_CLEAN(subject_verify(&self->scene.subject, 0, what))
-
-#define CALL(fn) \
-	holder_call(&self->scene.subject.holder, fn)
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->scene.subject.holder))
 
 /* Called in the child. */
 
@@ -221,8 +207,7 @@ TEST_F(cpuset_threads, attach_of_a_thread)
 	ASSERT_EQ(0, CALL(bind_to_its_nodes));
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach_thread("x/on_b", self->tid));
-	VERIFY("a thread from x to on_b");
-	EXPECT_EQ(0, subject_moved());
+	UNMOVED("a thread from x to on_b");
 	EXPECT_CLEAN(cpuset_same(a, mems_of(p->pid)));
 	EXPECT_CLEAN(cpuset_same(b, mems_of(self->tid)));
 	snprintf(want, sizeof(want), "bind:%d", self->a);
@@ -252,7 +237,7 @@ TEST_F(cpuset_threads, attach_of_the_leader)
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach_thread("x/on_b", p->pid));
 	pages_want_moved(p, self->a, self->b);
-	VERIFY("the leader from on_a to on_b");
+	VERIFY(0, "the leader from on_a to on_b");
 	EXPECT_EQ(0, subject_is_on(a));
 	EXPECT_CLEAN(cpuset_same(b, mems_of(p->pid)));
 	EXPECT_CLEAN(cpuset_same(a, mems_of(self->tid)));
@@ -280,7 +265,7 @@ TEST_F(cpuset_threads, attach_of_the_process)
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach("y", p->pid));
 	pages_want_moved(p, self->a, self->b);
-	VERIFY("the process from x {a,b} to y (b)");
+	VERIFY(0, "the process from x {a,b} to y (b)");
 	EXPECT_EQ(0, subject_is_on(a));
 	EXPECT_CLEAN(cpuset_same(b, mems_of(p->pid)));
 	EXPECT_CLEAN(cpuset_same(b, mems_of(self->tid)));
@@ -303,7 +288,7 @@ TEST_F(cpuset_threads, mems_under_a_thread)
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x/on_b", a));
 	pages_want_moved(p, self->b, self->a);
-	VERIFY("mems from b to a, under a thread");
+	VERIFY(0, "mems from b to a, under a thread");
 	EXPECT_EQ(0, subject_is_on(b));
 	EXPECT_CLEAN(cpuset_same(a | b, mems_of(p->pid)));
 	EXPECT_CLEAN(cpuset_same(a, mems_of(self->tid)));
@@ -322,7 +307,7 @@ TEST_F(cpuset_threads, mems_under_both)
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x/on_a", b));
 	pages_want_moved(p, self->a, self->b);
-	VERIFY("mems from a to b, under both threads");
+	VERIFY(0, "mems from a to b, under both threads");
 	EXPECT_EQ(0, subject_is_on(a));
 	EXPECT_CLEAN(cpuset_same(b, mems_of(p->pid)));
 	EXPECT_CLEAN(cpuset_same(b, mems_of(self->tid)));

@@ -18,8 +18,9 @@
 
 #include <errno.h>
 
-#include "cpuset_scene.h"
+#include "cpuset_steps.h"
 #include "nodes.h"
+#include "scene.h"
 
 #define COUNT		24
 
@@ -32,10 +33,7 @@ FIXTURE(cpuset_v1_rules)
 
 FIXTURE_SETUP(cpuset_v1_rules)
 {
-	if (cpuset_scene_nodes(&self->scene) < 2)
-		SKIP(return, "needs 2 nodes with memory");
-	self->a = self->scene.node[0];
-	self->b = self->scene.node[1];
+	FIND_TWO_NODES(self, return);
 	ASSERT_CLEAN(cpuset_scene_begin(&self->scene, CPUSET_V1, COUNT));
 }
 
@@ -45,7 +43,7 @@ FIXTURE_TEARDOWN_PARENT(cpuset_v1_rules)
 }
 
 /* A process in "x", whose mems are a. */
-#define START_IN_X() do {						\
+#define START_ON_A() do {						\
 	pages_want_all(&self->scene.subject.pages, self->a);		\
 	ASSERT_CLEAN(cpuset_scene_start(&self->scene, NODE(self->a),	\
 					pages_populate));		\
@@ -56,9 +54,6 @@ FIXTURE_TEARDOWN_PARENT(cpuset_v1_rules)
 	EXPECT_EQ(0, subject_moved());					\
 } while (0)
 
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->scene.subject.holder))
-
 #define EXPECT_MEMS(nodes, name) do {					\
 	EXPECT_CLEAN(cpuset_same(nodes, cpuset_mems(name)));		\
 	EXPECT_CLEAN(cpuset_same(nodes, cpuset_effective_mems(name)));	\
@@ -67,7 +62,7 @@ FIXTURE_TEARDOWN_PARENT(cpuset_v1_rules)
 /* A new group has none, and takes no process before it has some. */
 TEST_F(cpuset_v1_rules, no_mems_no_process)
 {
-	START_IN_X();
+	START_ON_A();
 	EXPECT_MEMS(0, "y");
 	EXPECT_EQ(-ENOSPC, cpuset_attach("y", self->scene.subject.pages.pid));
 	VERIFY_STAYED("refused by a group without mems");
@@ -78,7 +73,7 @@ TEST_F(cpuset_v1_rules, not_emptied_under_a_process)
 {
 	const unsigned long a = NODE(self->a), b = NODE(self->b);
 
-	START_IN_X();
+	START_ON_A();
 	EXPECT_EQ(-ENOSPC, cpuset_set_mems("x", 0));
 	EXPECT_MEMS(a, "x");
 	VERIFY_STAYED("mems not emptied");
@@ -95,7 +90,7 @@ TEST_F(cpuset_v1_rules, subset_of_the_parent)
 {
 	const unsigned long a = NODE(self->a), b = NODE(self->b);
 
-	START_IN_X();
+	START_ON_A();
 	ASSERT_EQ(0, cpuset_create("x/in"));
 	EXPECT_EQ(-EACCES, cpuset_set_mems("x/in", b));
 	EXPECT_EQ(-EACCES, cpuset_set_mems("x/in", a | b));
@@ -118,7 +113,7 @@ TEST_F(cpuset_v1_rules, exclusive_of_a_sibling)
 {
 	const unsigned long a = NODE(self->a), b = NODE(self->b);
 
-	START_IN_X();
+	START_ON_A();
 	EXPECT_EQ(0, cpuset_write("x", "cpuset.mem_exclusive", "1"));
 	EXPECT_EQ(-EINVAL, cpuset_set_mems("y", a));
 	EXPECT_EQ(-EINVAL, cpuset_set_mems("y", a | b));
@@ -162,7 +157,7 @@ TEST_F(cpuset_v1_rules, text_that_is_no_set)
 	static const char junk[][4] = { "x", "0-", "1-0", "0:1", "-1" };
 	unsigned int i;
 
-	START_IN_X();
+	START_ON_A();
 	for (i = 0; i < sizeof(junk) / sizeof(*junk); i++)
 		EXPECT_EQ(-EINVAL, cpuset_write("x", "cpuset.mems", junk[i]))
 			TH_LOG("written: %s", junk[i]);

@@ -22,8 +22,9 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
-#include "cpuset_scene.h"
+#include "cpuset_steps.h"
 #include "nodes.h"
+#include "scene.h"
 
 #define COUNT		24
 #define FOLDER		"/tmp/testbed-spread"
@@ -39,10 +40,7 @@ FIXTURE(cpuset_spread)
 /* A file system whose pages go through filemap_alloc_folio() and never away. */
 FIXTURE_SETUP(cpuset_spread)
 {
-	if (cpuset_scene_nodes(&self->scene) < 2)
-		SKIP(return, "needs 2 nodes with memory");
-	self->a = self->scene.node[0];
-	self->b = self->scene.node[1];
+	FIND_TWO_NODES(self, return);
 	ASSERT_CLEAN(cpuset_scene_begin(&self->scene, CPUSET_V1, COUNT));
 	if (mkdir(FOLDER, 0700) || mount("none", FOLDER, "ramfs", 0, NULL)) {
 		cpuset_scene_end(&self->scene);
@@ -56,9 +54,6 @@ FIXTURE_TEARDOWN_PARENT(cpuset_spread)
 	EXPECT_EQ(0, umount2(FOLDER, MNT_DETACH));
 	EXPECT_EQ(0, rmdir(FOLDER));
 }
-
-#define CALL(fn) \
-	holder_call(&self->scene.subject.holder, fn)
 
 /* Called in the child, which keeps to one CPU: no other node is the local one. */
 
@@ -171,7 +166,7 @@ TEST_F(cpuset_spread, page)
 	ASSERT_EQ(0, look_at_file(&seen));
 	placement_print("a file, no spreading any more", &local, &seen);
 	EXPECT_NE(0, placement_equal(&local, &seen));
-	EXPECT_EQ(0, holder_end(&self->scene.subject.holder));
+	END();
 }
 
 /* Over the mems as they are now. */
@@ -189,7 +184,7 @@ TEST_F(cpuset_spread, page_after_a_change_of_mems)
 	ASSERT_EQ(0, look_at_file(&seen));
 	placement_print("a file, spread over b", &one, &seen);
 	EXPECT_NE(0, placement_equal(&one, &seen));
-	EXPECT_EQ(0, holder_end(&self->scene.subject.holder));
+	END();
 }
 
 static const char *flag(const char *name, const char *file)

@@ -24,6 +24,7 @@
 
 #include "cpuset_scene.h"
 #include "nodes.h"
+#include "scene.h"
 
 #define COUNT		24
 
@@ -40,10 +41,7 @@ FIXTURE(cpuset_clone)
 
 FIXTURE_SETUP(cpuset_clone)
 {
-	if (cpuset_scene_nodes(&self->scene) < 2)
-		SKIP(return, "needs 2 nodes with memory");
-	self->a = self->scene.node[0];
-	self->b = self->scene.node[1];
+	FIND_TWO_NODES(self, return);
 	ASSERT_CLEAN(cpuset_scene_begin(&self->scene, CPUSET_V2, COUNT));
 }
 

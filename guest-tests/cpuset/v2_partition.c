@@ -21,9 +21,10 @@
  */
 #include "harness.h"
 
-#include "cpuset_scene.h"
+#include "chores.h"
+#include "cpuset_steps.h"
 #include "nodes.h"
-#include "pattern.h"
+#include "scene.h"
 
 #define COUNT		24
 
@@ -47,10 +48,7 @@ FIXTURE_SETUP(cpuset_partition)
 {
 	int error;
 
-	if (cpuset_scene_nodes(&self->scene) < 2)
-		SKIP(return, "needs 2 nodes with memory");
-	self->a = self->scene.node[0];
-	self->b = self->scene.node[1];
+	FIND_TWO_NODES(self, return);
 	ASSERT_CLEAN(cpuset_scene_begin(&self->scene, CPUSET_V2, COUNT));
 	error = cpuset_write(".", "cpuset.cpus", "1") ? :
 		cpuset_write(".", "cpuset.cpus.partition", "root") ? :
@@ -65,12 +63,6 @@ FIXTURE_TEARDOWN_PARENT(cpuset_partition)
 	EXPECT_EQ(0, cpuset_scene_end(&self->scene));
 }
 
-#define LOOK() \
-	ASSERT_CLEAN(subject_look(&self->scene.subject))
-
-#define VERIFY(nodes, what) \
-	EXPECT_CLEAN(cpuset_scene_verify(&self->scene, nodes, what))
-
 #define EXPECT_TYPE(type) do {						\
 	char text_[64];							\
 									\
@@ -78,19 +70,6 @@ FIXTURE_TEARDOWN_PARENT(cpuset_partition)
 				 sizeof(text_)));			\
 	EXPECT_STREQ(type, text_);					\
 } while (0)
-
-/* Called in the child. */
-
-static long touch_other_half(struct pages *p)
-{
-	int i;
-
-	for (i = COUNT / 2; i < COUNT; i++) {
-		pattern_fill(pages_at(p, i), p->seed, i);
-		pages_want(p, i, 1, 0);
-	}
-	return 0;
-}
 
 TEST_F(cpuset_partition, mems_and_pages)
 {
@@ -103,22 +82,22 @@ TEST_F(cpuset_partition, mems_and_pages)
 	EXPECT_EQ(0, cpuset_write("x", "cpuset.cpus.partition", variant->type));
 	EXPECT_TYPE(variant->type);
 	EXPECT_CLEAN(cpuset_same(a, cpuset_effective_mems("x")));
-	VERIFY(a, "made a partition");
+	VERIFY_ON(a, "made a partition");
 	EXPECT_EQ(0, subject_moved());
 
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", b));
 	EXPECT_TYPE(variant->type);
 	pages_want(p, 0, COUNT / 2, self->b);
-	VERIFY(b, "mems of the partition from a to b");
+	VERIFY_ON(b, "mems of the partition from a to b");
 
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", a));
 	pages_want(p, 0, COUNT / 2, self->a);
-	VERIFY(a, "mems of the partition from b to a");
+	VERIFY_ON(a, "mems of the partition from b to a");
 	/* On the CPU of another node. */
 	EXPECT_EQ(0, holder_call(&self->scene.subject.holder,
-				 touch_other_half));
+				 chore_touch_other_half));
 	pages_want_all(p, self->a);
 	EXPECT_CLEAN(pages_verify(p, "touched in the partition"));
 
@@ -126,9 +105,9 @@ TEST_F(cpuset_partition, mems_and_pages)
 	EXPECT_EQ(0, cpuset_write("x", "cpuset.cpus.partition", "member"));
 	EXPECT_TYPE("member");
 	EXPECT_CLEAN(cpuset_same(a, cpuset_effective_mems("x")));
-	VERIFY(a, "made a member again");
+	VERIFY_ON(a, "made a member again");
 	EXPECT_EQ(0, subject_moved());
-	EXPECT_EQ(0, holder_end(&self->scene.subject.holder));
+	END();
 }
 
 /* Into it and out of it: an attach that changes the CPUs as well. */
@@ -145,13 +124,13 @@ TEST_F(cpuset_partition, attach)
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach("x", p->pid));
 	pages_want_all(p, self->b);
-	VERIFY(b, "from the root group into the partition");
+	VERIFY_ON(b, "from the root group into the partition");
 
 	LOOK();
 	EXPECT_EQ(0, cpuset_detach(p->pid));
-	VERIFY(b, "out of the partition into the root group");
+	VERIFY_ON(b, "out of the partition into the root group");
 	EXPECT_EQ(0, subject_moved());
-	EXPECT_EQ(0, holder_end(&self->scene.subject.holder));
+	END();
 }
 
 TEST_HARNESS_MAIN

@@ -30,8 +30,9 @@
 
 #include <errno.h>
 
-#include "cpuset_scene.h"
+#include "cpuset_steps.h"
 #include "nodes.h"
+#include "scene.h"
 
 #define COUNT		24
 
@@ -52,10 +53,7 @@ FIXTURE_VARIANT_ADD(cpuset_v2_rules, v2) { .kind = CPUSET_V2 };
 
 FIXTURE_SETUP(cpuset_v2_rules)
 {
-	if (cpuset_scene_nodes(&self->scene) < 2)
-		SKIP(return, "needs 2 nodes with memory");
-	self->a = self->scene.node[0];
-	self->b = self->scene.node[1];
+	FIND_TWO_NODES(self, return);
 	ASSERT_CLEAN(cpuset_scene_begin(&self->scene, variant->kind, COUNT));
 }
 
@@ -63,15 +61,6 @@ FIXTURE_TEARDOWN_PARENT(cpuset_v2_rules)
 {
 	EXPECT_EQ(0, cpuset_scene_end(&self->scene));
 }
-
-#define LOOK() \
-	ASSERT_CLEAN(subject_look(&self->scene.subject))
-
-#define VERIFY(nodes, what) \
-	EXPECT_CLEAN(cpuset_scene_verify(&self->scene, nodes, what))
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->scene.subject.holder))
 
 /* What was asked for stands; what is in force is another matter. */
 #define EXPECT_MEMS(asked, in_force, name) do {				\
@@ -107,13 +96,13 @@ TEST_F(cpuset_v2_rules, taken_away_and_given_back)
 	EXPECT_EQ(0, cpuset_set_mems("x", a));
 	EXPECT_MEMS(b, a, "x/in");
 	pages_want_all(p, self->a);
-	VERIFY(a, "the parent's mems from {a,b} to a");
+	VERIFY_ON(a, "the parent's mems from {a,b} to a");
 
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", a | b));
 	EXPECT_MEMS(b, b, "x/in");
 	pages_want_all(p, self->b);
-	VERIFY(b, "the parent's mems from a to {a,b}");
+	VERIFY_ON(b, "the parent's mems from a to {a,b}");
 	END();
 }
 
@@ -127,13 +116,13 @@ TEST_F(cpuset_v2_rules, outside_of_the_parent)
 	EXPECT_MEMS(0, a, "x/in");
 	EXPECT_EQ(0, cpuset_set_mems("x/in", b));
 	EXPECT_MEMS(b, a, "x/in");
-	VERIFY(a, "asked for what the parent has not");
+	VERIFY_ON(a, "asked for what the parent has not");
 	EXPECT_EQ(0, subject_moved());
 
 	EXPECT_EQ(0, cpuset_set_mems("x", a | b));
 	EXPECT_MEMS(b, b, "x/in");
 	pages_want_all(p, self->b);
-	VERIFY(b, "the parent has it now");
+	VERIFY_ON(b, "the parent has it now");
 	END();
 }
 
@@ -155,17 +144,17 @@ TEST_F(cpuset_v2_rules, grandchild)
 	EXPECT_MEMS(0, b, "x/in");
 	EXPECT_MEMS(0, b, "x/in/deep");
 	pages_want_all(p, self->b);
-	VERIFY(b, "the grandparent's mems from a to b");
+	VERIFY_ON(b, "the grandparent's mems from a to b");
 
 	/* The group between has its say, and then no more. */
 	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", a | b));
-	VERIFY(b, "the grandparent's mems from b to {a,b}");
+	VERIFY_ON(b, "the grandparent's mems from b to {a,b}");
 	EXPECT_EQ(0, subject_moved());
 	EXPECT_EQ(0, cpuset_set_mems("x/in", a));
 	EXPECT_MEMS(0, a, "x/in/deep");
 	pages_want_all(p, self->a);
-	VERIFY(a, "the parent's mems to a");
+	VERIFY_ON(a, "the parent's mems to a");
 	END();
 }
 
@@ -180,12 +169,12 @@ TEST_F(cpuset_v2_rules, attach_by_what_is_in_force)
 	ASSERT_EQ(0, cpuset_set_mems("y", b));
 	EXPECT_EQ(0, cpuset_attach("y/in", p->pid));
 	pages_want_all(p, self->b);
-	VERIFY(b, "from x/in (a in force) to y/in (b by its parent)");
+	VERIFY_ON(b, "from x/in (a in force) to y/in (b by its parent)");
 
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach("x/in", p->pid));
 	pages_want_all(p, self->a);
-	VERIFY(a, "from y/in to x/in, which asks for b and has a");
+	VERIFY_ON(a, "from y/in to x/in, which asks for b and has a");
 	END();
 }
 
@@ -198,7 +187,7 @@ TEST_F(cpuset_v2_rules, not_emptied_under_a_process)
 	EXPECT_EQ(-ENOSPC, cpuset_set_mems("x/in", 0));
 	EXPECT_EQ(-ENOSPC, cpuset_set_mems("x", 0));
 	EXPECT_MEMS(a, a, "x/in");
-	VERIFY(a, "mems not emptied");
+	VERIFY_ON(a, "mems not emptied");
 	EXPECT_EQ(0, subject_moved());
 	END();
 
@@ -219,7 +208,7 @@ TEST_F(cpuset_v2_rules, text_that_is_no_set)
 			TH_LOG("written: %s", junk[i]);
 	EXPECT_EQ(-ERANGE, cpuset_write("x/in", "cpuset.mems", "99999"));
 	EXPECT_MEMS(a, a, "x/in");
-	VERIFY(a, "junk, refused");
+	VERIFY_ON(a, "junk, refused");
 	EXPECT_EQ(0, subject_moved());
 	END();
 }

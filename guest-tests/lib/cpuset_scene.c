@@ -24,6 +24,7 @@ const char *cpuset_scene_begin(struct cpuset_scene *scene,
 {
 	int error;
 
+	cpuset_scene_nodes(scene);
 	if (pages_map(&scene->subject.pages, pages, MAP_PRIVATE))
 		return "cannot map the pages";
 	error = cpuset_begin_as(&scene->root, kind);

@@ -34,7 +34,7 @@
 
 #include "nodes.h"
 #include "pages.h"
-#include "subject.h"
+#include "subject_steps.h"
 
 /* A multiple of 2, 3 and 4, dealt out over that many nodes in turn. */
 #define COUNT		48
@@ -66,18 +66,6 @@ FIXTURE_TEARDOWN(cycles)
 {
 }
 
-#define START() \
-	ASSERT_EQ(0, subject_start(&self->subject, pages_populate))
-
-#define LOOK() \
-	ASSERT_CLEAN(subject_look(&self->subject))
-
-#define VERIFY(what) \
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, what))
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->subject.holder))
-
 #define MIGRATE(from, to) \
 	EXPECT_EQ(0, numa_migrate_pages(self->subject.pages.pid, from, to))
 
@@ -101,12 +89,10 @@ TEST_F(cycles, exchange_is_refused_quietly)
 	int i;
 
 	pages_want_dealt(p, both);
-	START();
-	LOOK();
+	START(pages_populate);
 	for (i = 0; i < 3; i++)
 		MIGRATE(both, both);
-	VERIFY("two nodes to themselves");
-	EXPECT_EQ(0, subject_moved());
+	UNMOVED("two nodes to themselves");
 	END();
 }
 
@@ -119,11 +105,9 @@ TEST_F(cycles, ring_to_itself)
 	if (self->nodes < RING)
 		SKIP(return, "needs 4 nodes with memory");
 	pages_want_dealt(p, ring);
-	START();
-	LOOK();
+	START(pages_populate);
 	MIGRATE(ring, ring);
-	VERIFY("four nodes to themselves");
-	EXPECT_EQ(0, subject_moved());
+	UNMOVED("four nodes to themselves");
 	for (i = 0; i < RING; i++)
 		EXPECT_EQ(subject_was_on(NODE(self->node[i])),
 			  subject_is_on(NODE(self->node[i])));
@@ -139,7 +123,7 @@ TEST_F(cycles, exchange_over_a_third)
 	if (self->nodes < 3)
 		SKIP(return, "needs 3 nodes with memory");
 	pages_want_dealt(p, set_of(n, 2));
-	START();
+	START(pages_populate);
 	/* Whatever of it is elsewhere has to be out of the way. */
 	MIGRATE(~set_of(n, 2), NODE(n[0]));
 	LOOK();
@@ -147,15 +131,15 @@ TEST_F(cycles, exchange_over_a_third)
 	on_second = subject_was_on(NODE(n[1]));
 	MIGRATE(NODE(n[1]), NODE(n[2]));
 	pages_want_moved(p, n[1], n[2]);
-	VERIFY("the second to the third");
+	VERIFY(0, "the second to the third");
 	LOOK();
 	MIGRATE(NODE(n[0]), NODE(n[1]));
 	pages_want_moved(p, n[0], n[1]);
-	VERIFY("the first to the second");
+	VERIFY(0, "the first to the second");
 	LOOK();
 	MIGRATE(NODE(n[2]), NODE(n[0]));
 	pages_want_moved(p, n[2], n[0]);
-	VERIFY("the third to the first");
+	VERIFY(0, "the third to the first");
 	EXPECT_EQ(on_first, subject_is_on(NODE(n[1])));
 	EXPECT_EQ(on_second, subject_is_on(NODE(n[0])));
 	EXPECT_EQ(0, subject_is_on(~set_of(n, 2)));
@@ -175,18 +159,18 @@ TEST_F(cycles, rotate_by_calls)
 	if (self->nodes < RING)
 		SKIP(return, "needs 4 nodes with memory");
 	pages_want_dealt(p, set_of(n, 3));
-	START();
+	START(pages_populate);
 	for (turn = 0; turn < 3; turn++) {
 		LOOK();
 		MIGRATE(set_of(n, 3), set_of(n + 1, 3));
 		pages_want_moved(p, n[2], n[3]);
 		pages_want_moved(p, n[1], n[2]);
 		pages_want_moved(p, n[0], n[1]);
-		VERIFY("{0,1,2} to {1,2,3}");
+		VERIFY(0, "{0,1,2} to {1,2,3}");
 		LOOK();
 		MIGRATE(NODE(n[3]), NODE(n[0]));
 		pages_want_moved(p, n[3], n[0]);
-		VERIFY("{3} to {0}");
+		VERIFY(0, "{3} to {0}");
 		EXPECT_EQ(0, subject_is_on(NODE(n[3])));
 	}
 	for (turn = 0; turn < COUNT; turn++)
@@ -204,7 +188,7 @@ TEST_F(cycles, rotate_by_move_pages)
 	if (self->nodes < RING)
 		SKIP(return, "needs 4 nodes with memory");
 	pages_want_dealt(p, set_of(self->node, RING));
-	START();
+	START(pages_populate);
 	for (turn = 1; turn <= RING; turn++) {
 		LOOK();
 		for (i = 0; i < COUNT; i++) {
@@ -218,7 +202,7 @@ TEST_F(cycles, rotate_by_move_pages)
 					     status, MPOL_MF_MOVE));
 		EXPECT_STREQ(placement_statuses(nodes, COUNT),
 			     placement_statuses(status, COUNT));
-		VERIFY("a step round the ring");
+		VERIFY(0, "a step round the ring");
 		EXPECT_EQ(COUNT, subject_moved());
 	}
 	END();
@@ -237,20 +221,20 @@ TEST_F(cycles, there_and_back)
 	low = set_of(n, 2);
 	high = set_of(n + 2, 2);
 	pages_want_dealt(p, low);
-	START();
+	START(pages_populate);
 	MIGRATE(~low, NODE(n[0]));
 	for (turn = 0; turn < 2; turn++) {
 		LOOK();
 		MIGRATE(low, high);
 		pages_want_moved(p, n[0], n[2]);
 		pages_want_moved(p, n[1], n[3]);
-		VERIFY("{0,1} to {2,3}");
+		VERIFY(0, "{0,1} to {2,3}");
 		EXPECT_EQ(0, subject_is_on(low));
 		LOOK();
 		MIGRATE(high, low);
 		pages_want_moved(p, n[2], n[0]);
 		pages_want_moved(p, n[3], n[1]);
-		VERIFY("{2,3} to {0,1}");
+		VERIFY(0, "{2,3} to {0,1}");
 		EXPECT_EQ(0, subject_is_on(high));
 	}
 	for (turn = 0; turn < COUNT; turn++)

@@ -56,7 +56,7 @@
 #include "pages.h"
 #include "pin.h"
 #include "scene.h"
-#include "subject.h"
+#include "subject_steps.h"
 
 #define COUNT		24
 /* Past two batches of migrate_pages(): NR_MAX_BATCHED_MIGRATION is 512. */
@@ -84,20 +84,6 @@ FIXTURE_SETUP(left_behind)
 FIXTURE_TEARDOWN(left_behind)
 {
 }
-
-#define START(prepare) do {						\
-	ASSERT_EQ(0, subject_start(&self->subject, prepare));		\
-	ASSERT_CLEAN(subject_look(&self->subject));			\
-} while (0)
-
-#define LOOK() \
-	ASSERT_CLEAN(subject_look(&self->subject))
-
-#define VERIFY(failed, what) \
-	EXPECT_CLEAN(subject_verify(&self->subject, failed, what))
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->subject.holder))
 
 static bool is_pinned(int i)
 {
@@ -178,7 +164,7 @@ TEST_F(left_behind, pinned_on_two_sources)
 	EXPECT_EQ(3, subject_is_on(NODE(self->a)));
 
 	/* Let go, what was left behind follows: {a} is all that is wrong. */
-	ASSERT_EQ(0, holder_call(&self->subject.holder, unpin));
+	ASSERT_EQ(0, CALL(unpin));
 	LOOK();
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, NODE(self->a), NODE(self->b)));
 	pages_want_moved(p, self->a, self->b);

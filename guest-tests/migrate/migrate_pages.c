@@ -62,12 +62,12 @@
 #include "harness.h"
 
 #include "caps.h"
+#include "chores.h"
 #include "metric.h"
 #include "nodes.h"
 #include "pages.h"
-#include "pin.h"
 #include "scene.h"
-#include "subject.h"
+#include "subject_steps.h"
 
 /* A multiple of 2 and 3, dealt out over that many nodes in turn. */
 #define COUNT		24
@@ -93,29 +93,6 @@ FIXTURE_SETUP(migrate_pages)
 FIXTURE_TEARDOWN(migrate_pages)
 {
 }
-
-/* Called in a holder: two of its pages are pinned as long as it lives. */
-static long populate_and_pin(struct pages *p)
-{
-	static struct pin pin;
-	long error = pages_populate(p);
-
-	return error ? error : pin_pages(&pin, pages_at(p, 6), 2);
-}
-
-#define START(prepare) do {						\
-	ASSERT_EQ(0, subject_start(&self->subject, prepare));		\
-	ASSERT_CLEAN(subject_look(&self->subject));			\
-} while (0)
-
-#define LOOK() \
-	ASSERT_CLEAN(subject_look(&self->subject))
-
-#define VERIFY(failed, what) \
-	EXPECT_CLEAN(subject_verify(&self->subject, failed, what))
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->subject.holder))
 
 TEST_F(migrate_pages, one_to_one)
 {
@@ -159,8 +136,7 @@ TEST_F(migrate_pages, set_to_itself)
 	pages_want_dealt(p, both);
 	START(pages_populate);
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, both, both));
-	VERIFY(0, "from a set to itself");
-	EXPECT_EQ(0, subject_moved());
+	UNMOVED("from a set to itself");
 	END();
 }
 
@@ -255,7 +231,7 @@ TEST_F(migrate_pages, left_behind)
 	long result;
 
 	pages_want_dealt(p, NODE(self->a) | NODE(self->b));
-	START(populate_and_pin);
+	START(chore_populate_and_pin);
 	result = numa_migrate_pages(p->pid, NODE(self->a), NODE(self->b));
 	pages_want_moved(p, self->a, self->b);
 	/* Of the two that are pinned, page 6 was on a and page 7 on b. */
@@ -274,9 +250,7 @@ TEST_F(migrate_pages, mapped_twice)
 {
 	struct pages *p = &self->subject.pages, common;
 
-	ASSERT_EQ(0, pages_map(&common, COUNT, MAP_PRIVATE));
-	pages_want_all(&common, self->a);
-	ASSERT_EQ(0, pages_populate(&common));
+	ASSERT_CLEAN(scene_pages(&common, COUNT, MAP_PRIVATE, self->a));
 	pages_want_all(p, self->a);
 	START(pages_populate);
 	ASSERT_CLEAN(pages_snapshot(&common));
@@ -345,8 +319,7 @@ TEST_F(migrate_pages, bad_arguments)
 	EXPECT_EQ(-EINVAL, kernel_result(syscall(SYS_migrate_pages, p->pid,
 						 1UL << 20, &here, &there)));
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, 0, there));
-	VERIFY(0, "after bad arguments");
-	EXPECT_EQ(0, subject_moved());
+	UNMOVED("after bad arguments");
 
 	/* A node without memory beside one that has some is not an error. */
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, here, there | NODE(none)));

@@ -32,19 +32,19 @@
  */
 #include "harness.h"
 
+#include "chores.h"
 #include "cpuset.h"
 #include "creds.h"
 #include "full.h"
+#include "migratepages.h"
 #include "nodes.h"
 #include "pages.h"
 #include "placement.h"
 #include "proc.h"
-#include "program.h"
 #include "scene.h"
-#include "subject.h"
+#include "subject_steps.h"
 #include "swap.h"
 
-#define TOOL		"/usr/bin/migratepages"
 #define COUNT		16
 /*
  * 48 MiB, against 8 MiB that the node has left and what is free beyond: the
@@ -77,40 +77,11 @@ FIXTURE_TEARDOWN(migratepages_refused)
 	EXPECT_EQ(0, cpuset_end(&self->root));
 }
 
-static long populate_as_user(struct pages *p)
-{
-	long error = pages_populate(p);
-
-	return error ? error : creds_become(USER_A, 0, true);
-}
-
-#define START(prepare) do {						\
-	ASSERT_EQ(0, subject_start(&self->subject, prepare));		\
-	ASSERT_CLEAN(subject_look(&self->subject));			\
-} while (0)
-
-#define UNMOVED(what) do {						\
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, what));		\
-	EXPECT_EQ(0, subject_moved());					\
-} while (0)
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->subject.holder))
-
 static int run(struct program *tool, pid_t pid, int from, int to)
 {
-	char number[16];
-
-	snprintf(number, sizeof(number), "%d", pid);
-	return program_run(tool, TOOL, number, nodes_text(NODE(from)),
-			   nodes_text(NODE(to)), NULL);
+	return migratepages_run(tool, pid, nodes_text(NODE(from)),
+				nodes_text(NODE(to)));
 }
-
-#define EXPECT_SAYS(text) do {						\
-	EXPECT_EQ(1, self->tool.status);				\
-	EXPECT_NE(NULL, strstr(self->tool.said, text))			\
-		TH_LOG("it says: %s", self->tool.said);			\
-} while (0)
 
 static int become_user_a(void)
 {
@@ -136,7 +107,7 @@ TEST_F(migratepages_refused, no_such_process)
 
 TEST_F(migratepages_refused, of_another_user)
 {
-	START(populate_as_user);
+	START(chore_populate_as_user);
 	self->tool.become = become_user_b;
 	ASSERT_EQ(0, run(&self->tool, self->subject.pages.pid, self->a,
 			 self->b));
@@ -149,7 +120,7 @@ TEST_F(migratepages_refused, of_another_user)
 			 self->b));
 	EXPECT_EQ(0, self->tool.status);
 	pages_want_all(&self->subject.pages, self->b);
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, "by its own user"));
+	VERIFY(0, "by its own user");
 	END();
 }
 
@@ -178,7 +149,7 @@ TEST_F(migratepages_refused, outside_the_caller_s_cpuset)
 	ASSERT_EQ(0, cpuset_create("x"));
 	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->a)));
 	ASSERT_EQ(0, cpuset_attach("x", getpid()));
-	ASSERT_CLEAN(subject_look(&self->subject));
+	LOOK();
 	EXPECT_EQ(0, run(&self->tool, self->subject.pages.pid, self->a,
 			 self->b));
 	/* Out again, or the teardown ends the test with the cpuset. */
@@ -194,12 +165,12 @@ TEST_F(migratepages_refused, outside_the_target_s_cpuset)
 {
 	struct pages *p = &self->subject.pages;
 
-	START(populate_as_user);
+	START(chore_populate_as_user);
 	ASSERT_EQ(0, cpuset_begin(&self->root));
 	ASSERT_EQ(0, cpuset_create("x"));
 	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->a)));
 	ASSERT_EQ(0, cpuset_attach("x", p->pid));
-	ASSERT_CLEAN(subject_look(&self->subject));
+	LOOK();
 	self->tool.become = become_user_a;
 	ASSERT_EQ(0, run(&self->tool, p->pid, self->a, self->b));
 	EXPECT_SAYS("migrate_pages: Operation not permitted");
@@ -209,7 +180,7 @@ TEST_F(migratepages_refused, outside_the_target_s_cpuset)
 	ASSERT_EQ(0, run(&self->tool, p->pid, self->a, self->b));
 	EXPECT_EQ(0, self->tool.status);
 	pages_want_all(p, self->b);
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, "the same by root"));
+	VERIFY(0, "the same by root");
 	END();
 }
 
@@ -258,20 +229,20 @@ TEST_F_TIMEOUT(migratepages_refused, target_full, 90)
 	pages_want_all(p, self->a);
 	ASSERT_EQ(0, subject_start(&self->subject, pages_populate));
 	ASSERT_EQ(0, full_take(&full, self->b, LEAVE));
-	ASSERT_CLEAN(subject_look(&self->subject));
+	LOOK();
 	ASSERT_EQ(0, run(&self->tool, p->pid, self->a, self->b));
 	EXPECT_SAYS("migrate_pages: Cannot allocate memory");
 	moved = want_as_found(p, self->a, self->b);
 	EXPECT_LT(0, moved);
 	EXPECT_GT(MANY, moved);
-	EXPECT_CLEAN(subject_verify(&self->subject, 1, "node b is full"));
+	VERIFY(1, "node b is full");
 
 	ASSERT_EQ(0, full_give_back(&full));
-	ASSERT_CLEAN(subject_look(&self->subject));
+	LOOK();
 	ASSERT_EQ(0, run(&self->tool, p->pid, self->a, self->b));
 	EXPECT_EQ(0, self->tool.status);
 	pages_want_all(p, self->b);
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, "node b has room"));
+	VERIFY(0, "node b has room");
 	EXPECT_EQ(kills, full_oom_kills());
 	END();
 	EXPECT_EQ(0, full_end(&full));

@@ -42,15 +42,14 @@
  */
 #include "harness.h"
 
+#include "chores.h"
 #include "creds.h"
+#include "migratepages.h"
 #include "nodes.h"
 #include "pages.h"
-#include "pin.h"
-#include "program.h"
 #include "scene.h"
-#include "subject.h"
+#include "subject_steps.h"
 
-#define TOOL		"/usr/bin/migratepages"
 /* A multiple of 2 and 3, dealt out over that many nodes in turn. */
 #define COUNT		24
 
@@ -76,43 +75,11 @@ FIXTURE_TEARDOWN(migratepages)
 {
 }
 
-#define START(prepare) do {						\
-	ASSERT_EQ(0, subject_start(&self->subject, prepare));		\
-	ASSERT_CLEAN(subject_look(&self->subject));			\
-} while (0)
-
-#define VERIFY(failed, what) \
-	EXPECT_CLEAN(subject_verify(&self->subject, failed, what))
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->subject.holder))
-
-static int run(struct program *tool, pid_t pid, const char *from,
-	       const char *to)
-{
-	char number[16];
-
-	snprintf(number, sizeof(number), "%d", pid);
-	return program_run(tool, TOOL, number, from, to, NULL);
-}
-
 static int run_sets(struct program *tool, pid_t pid, unsigned long from,
 		    unsigned long to)
 {
-	return run(tool, pid, nodes_text(from), nodes_text(to));
+	return migratepages_run(tool, pid, nodes_text(from), nodes_text(to));
 }
-
-/* It ends well, and is silent then. */
-#define EXPECT_SILENT() do {						\
-	EXPECT_EQ(0, self->tool.status);				\
-	EXPECT_STREQ("", self->tool.said);				\
-} while (0)
-
-#define EXPECT_SAYS(text) do {						\
-	EXPECT_EQ(1, self->tool.status);				\
-	EXPECT_NE(NULL, strstr(self->tool.said, text))			\
-		TH_LOG("it says: %s", self->tool.said);			\
-} while (0)
 
 TEST_F(migratepages, one_to_one)
 {
@@ -128,7 +95,7 @@ TEST_F(migratepages, one_to_one)
 	/* Run by root it moves all, text that others map too. */
 	EXPECT_EQ(0, subject_is_on(NODE(self->a)));
 
-	ASSERT_CLEAN(subject_look(&self->subject));
+	LOOK();
 	ASSERT_EQ(0, run_sets(&self->tool, p->pid, NODE(self->b),
 			      NODE(self->a)));
 	EXPECT_SILENT();
@@ -146,7 +113,7 @@ TEST_F(migratepages, all_to_one)
 
 	pages_want_dealt(p, NODE(self->a) | NODE(self->b));
 	START(pages_populate);
-	ASSERT_EQ(0, run(&self->tool, p->pid, "all", to));
+	ASSERT_EQ(0, migratepages_run(&self->tool, p->pid, "all", to));
 	EXPECT_SILENT();
 	pages_want_all(p, self->b);
 	VERIFY(0, "migratepages from all nodes to b");
@@ -167,8 +134,8 @@ TEST_F(migratepages, all_but_one_to_it)
 	snprintf(others, sizeof(others), "!%d", self->a);
 	pages_want_dealt(p, NODE(self->a) | NODE(self->b));
 	START(pages_populate);
-	ASSERT_EQ(0, run(&self->tool, p->pid, others,
-			 nodes_text(NODE(self->a))));
+	ASSERT_EQ(0, migratepages_run(&self->tool, p->pid, others,
+				      nodes_text(NODE(self->a))));
 	EXPECT_SILENT();
 	if (self->b <= highest)
 		pages_want_all(p, self->a);
@@ -187,8 +154,7 @@ TEST_F(migratepages, set_to_itself)
 	START(pages_populate);
 	ASSERT_EQ(0, run_sets(&self->tool, p->pid, both, both));
 	EXPECT_SILENT();
-	VERIFY(0, "migratepages from a set to itself");
-	EXPECT_EQ(0, subject_moved());
+	UNMOVED("migratepages from a set to itself");
 	END();
 }
 
@@ -229,21 +195,13 @@ TEST_F(migratepages, three_to_one)
 	END();
 }
 
-static long populate_and_pin(struct pages *p)
-{
-	static struct pin pin;
-	long error = pages_populate(p);
-
-	return error ? error : pin_pages(&pin, pages_at(p, 6), 2);
-}
-
 /* Two pages stay; the count of them is nothing that it tells. */
 TEST_F(migratepages, pinned_pages)
 {
 	struct pages *p = &self->subject.pages;
 
 	pages_want_all(p, self->a);
-	START(populate_and_pin);
+	START(chore_populate_and_pin);
 	ASSERT_EQ(0, run_sets(&self->tool, p->pid, NODE(self->a),
 			      NODE(self->b)));
 	EXPECT_SILENT();
@@ -259,23 +217,14 @@ static int become_user(void)
 	return creds_become(USER_A, 0, true);
 }
 
-static long populate_as_user(struct pages *p)
-{
-	long error = pages_populate(p);
-
-	return error ? error : become_user();
-}
-
 /* Without CAP_SYS_NICE what others map too stays, as its man page says. */
 TEST_F(migratepages, as_a_user)
 {
 	struct pages *p = &self->subject.pages, common;
 
-	ASSERT_EQ(0, pages_map(&common, COUNT, MAP_PRIVATE));
-	pages_want_all(&common, self->a);
-	ASSERT_EQ(0, pages_populate(&common));
+	ASSERT_CLEAN(scene_pages(&common, COUNT, MAP_PRIVATE, self->a));
 	pages_want_all(p, self->a);
-	START(populate_as_user);
+	START(chore_populate_as_user);
 	ASSERT_CLEAN(pages_snapshot(&common));
 
 	self->tool.become = become_user;
@@ -305,13 +254,14 @@ TEST_F(migratepages, no_set_of_nodes)
 	START(pages_populate);
 	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
 		snprintf(text, sizeof(text), "<%s> is invalid", wrong[i]);
-		ASSERT_EQ(0, run(&self->tool, p->pid, here, wrong[i]));
+		ASSERT_EQ(0, migratepages_run(&self->tool, p->pid, here,
+					      wrong[i]));
 		EXPECT_SAYS(text);
-		ASSERT_EQ(0, run(&self->tool, p->pid, wrong[i], here));
+		ASSERT_EQ(0, migratepages_run(&self->tool, p->pid, wrong[i],
+					      here));
 		EXPECT_SAYS(text);
 	}
-	VERIFY(0, "migratepages of what is no set of nodes");
-	EXPECT_EQ(0, subject_moved());
+	UNMOVED("migratepages of what is no set of nodes");
 	END();
 }
 
@@ -323,14 +273,14 @@ TEST_F(migratepages, usage)
 
 	pages_want_all(p, self->a);
 	START(pages_populate);
-	ASSERT_EQ(0, program_run(&self->tool, TOOL, NULL));
+	ASSERT_EQ(0, program_run(&self->tool, MIGRATEPAGES, NULL));
 	EXPECT_SAYS("usage: migratepages pid from-nodes to-nodes");
-	ASSERT_EQ(0, program_run(&self->tool, TOOL, "1", here, NULL));
+	ASSERT_EQ(0, program_run(&self->tool, MIGRATEPAGES, "1", here, NULL));
 	EXPECT_SAYS("usage: migratepages pid from-nodes to-nodes");
-	ASSERT_EQ(0, program_run(&self->tool, TOOL, "me", here, there, NULL));
+	ASSERT_EQ(0, program_run(&self->tool, MIGRATEPAGES, "me", here, there,
+				 NULL));
 	EXPECT_SAYS("usage: migratepages pid from-nodes to-nodes");
-	VERIFY(0, "migratepages without its arguments");
-	EXPECT_EQ(0, subject_moved());
+	UNMOVED("migratepages without its arguments");
 	END();
 }
 

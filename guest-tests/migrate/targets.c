@@ -27,7 +27,7 @@
 #include "nodes.h"
 #include "pages.h"
 #include "scene.h"
-#include "subject.h"
+#include "subject_steps.h"
 
 #define COUNT		16
 #define UNWRITTEN	-12345
@@ -63,18 +63,6 @@ FIXTURE_SETUP(targets)
 FIXTURE_TEARDOWN(targets)
 {
 }
-
-#define START(prepare) \
-	ASSERT_EQ(0, subject_start(&self->subject, prepare))
-
-#define LOOK() \
-	ASSERT_CLEAN(subject_look(&self->subject))
-
-#define VERIFY(what) \
-	EXPECT_CLEAN(subject_verify(&self->subject, 0, what))
-
-#define END() \
-	EXPECT_EQ(0, holder_end(&self->subject.holder))
 
 #define MOVE(pid, nodes) \
 	numa_move_pages(pid, COUNT, self->addrs, nodes, self->status,	\
@@ -169,12 +157,12 @@ TEST_F(targets, any_thread)
 	long tid;
 
 	START(pages_populate);
-	tid = holder_call(&self->subject.holder, start_thread);
+	tid = CALL(start_thread);
 	ASSERT_LT(p->pid, tid);
 	LOOK();
 	EXPECT_EQ(0, numa_migrate_pages(tid, NODE(self->a), NODE(self->b)));
 	pages_want_all(p, self->b);
-	VERIFY("by the id of a thread");
+	VERIFY(0, "by the id of a thread");
 	EXPECT_EQ(0, subject_is_on(NODE(self->a)));
 
 	EXPECT_EQ(0, MOVE(tid, no_nodes));
@@ -201,7 +189,7 @@ TEST_F(targets, stopped)
 	EXPECT_EQ(0, waitpid(p->pid, &status, WCONTINUED | WNOHANG));
 	ASSERT_EQ(0, kill(p->pid, SIGCONT));
 	ASSERT_EQ(p->pid, waitpid(p->pid, &status, WCONTINUED));
-	VERIFY("when it goes on");
+	VERIFY(0, "when it goes on");
 
 	LOOK();
 	ASSERT_EQ(0, kill(p->pid, SIGSTOP));
@@ -215,7 +203,7 @@ TEST_F(targets, stopped)
 		pages_want(p, i, 1, self->nodes[i]);
 	EXPECT_CLEAN(pages_verify(p, "every other page, while stopped"));
 	ASSERT_EQ(0, kill(p->pid, SIGCONT));
-	VERIFY("every other page, when it goes on");
+	VERIFY(0, "every other page, when it goes on");
 	END();
 }
 

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* What the children of many cases do with their pages, as a holder_fn. */
+#ifndef TESTBED_CHORES_H
+#define TESTBED_CHORES_H
+
+#include "pages.h"
+
+/* Populate them, and pin pages 6 and 7 for as long as the child lives. */
+long chore_populate_and_pin(struct pages *p);
+
+/* Populate them, and become USER_A, who is open to others of that user. */
+long chore_populate_as_user(struct pages *p);
+
+/* Populate them, and bind all of the range to the node of the first. */
+long chore_populate_and_bind(struct pages *p);
+
+/* Fill the second half of them, wherever it comes, and look after it too. */
+long chore_touch_other_half(struct pages *p);
+
+#endif /* TESTBED_CHORES_H */
