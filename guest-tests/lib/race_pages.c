@@ -164,19 +164,24 @@ const char *contest_end(struct contest *c)
 	return move_the_last_time(c);
 }
 
-const char *contest_run(struct contest *c, race_fn rival, int rounds)
+const char *contest_run_race(struct contest *c, struct race *race)
 {
-	struct race race = {
-		.mover = contest_move,
-		.rival = rival,
-		.judge = contest_judge,
-		.arg = c,
-		.rounds = rounds,
-	};
 	const char *problem;
 
+	if (!race->mover)
+		race->mover = contest_move;
+	if (!race->judge)
+		race->judge = contest_judge;
+	race->arg = c;
 	if (contest_begin(c))
 		return "cannot fill the pages on the first node";
-	problem = race_run(&race);
+	problem = race_run(race);
 	return *problem ? problem : contest_end(c);
+}
+
+const char *contest_run(struct contest *c, race_fn rival, int rounds)
+{
+	struct race race = { .rival = rival, .rounds = rounds };
+
+	return contest_run_race(c, &race);
 }

@@ -55,4 +55,7 @@ const char *contest_end(struct contest *c);
 /* contest_begin(), both parties, contest_end(): all of a case. */
 const char *contest_run(struct contest *c, race_fn rival, int rounds);
 
+/* The same where another moves or judges: @race says who, and the rounds. */
+const char *contest_run_race(struct contest *c, struct race *race);
+
 #endif /* TESTBED_RACE_PAGES_H */

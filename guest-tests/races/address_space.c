@@ -194,18 +194,13 @@ static const char *judge_protection(void *contest, int round)
 
 TEST_F(address_space, mprotect)
 {
-	struct contest *c = &self->contest;
 	struct race race = {
-		.mover = contest_move,
 		.rival = protect,
 		.judge = judge_protection,
-		.arg = c,
 		.rounds = ROUNDS,
 	};
 
-	ASSERT_EQ(0, contest_begin(c));
-	ASSERT_CLEAN(race_run(&race));
-	EXPECT_CLEAN(contest_end(c));
+	EXPECT_CLEAN(contest_run_race(&self->contest, &race));
 }
 
 static void lock_and_unlock(void *contest, int round)
@@ -258,20 +253,15 @@ static const char *judge_locks(void *contest, int round)
 
 TEST_F(address_space, mlock)
 {
-	struct contest *c = &self->contest;
 	struct race race = {
-		.mover = contest_move,
 		.rival = lock_and_unlock,
 		.judge = judge_locks,
-		.arg = c,
 		.rounds = ROUNDS,
 	};
 
 	/* What the judge moves it moves twice: counted, but not seen. */
-	c->replaces = true;
-	ASSERT_EQ(0, contest_begin(c));
-	ASSERT_CLEAN(race_run(&race));
-	EXPECT_CLEAN(contest_end(c));
+	self->contest.replaces = true;
+	EXPECT_CLEAN(contest_run_race(&self->contest, &race));
 }
 
 TEST_HARNESS_MAIN

@@ -139,18 +139,13 @@ static void bind_all(void *contest, int round)
 
 TEST_F(fork, mbind)
 {
-	struct contest *c = &self->contest;
 	struct race race = {
 		.mover = bind_all,
 		.rival = storm_here,
-		.judge = contest_judge,
-		.arg = c,
 		.rounds = ROUNDS,
 	};
 
-	ASSERT_EQ(0, contest_begin(c));
-	ASSERT_CLEAN(race_run(&race));
-	EXPECT_CLEAN(contest_end(c));
+	EXPECT_CLEAN(contest_run_race(&self->contest, &race));
 }
 
 /* The process that forks is another one, and is moved as a whole. */

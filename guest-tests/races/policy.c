@@ -76,20 +76,15 @@ static const char *judge_bound(void *contest, int round)
 
 TEST_F(policy, mbind_against_move_pages)
 {
-	struct contest *c = &self->contest;
 	struct race race = {
-		.mover = contest_move,
 		.rival = bind_back,
 		.judge = judge_bound,
-		.arg = c,
 		.rounds = ROUNDS,
 	};
 
 	/* There and back in one round is two moves, and is not seen. */
-	c->replaces = true;
-	ASSERT_EQ(0, contest_begin(c));
-	ASSERT_CLEAN(race_run(&race));
-	EXPECT_CLEAN(contest_end(c));
+	self->contest.replaces = true;
+	EXPECT_CLEAN(contest_run_race(&self->contest, &race));
 }
 
 static void migrate_back(void *contest, int round)
