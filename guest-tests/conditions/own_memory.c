@@ -43,39 +43,17 @@
 #include "harness.h"
 
 #include "caps.h"
-#include "counters.h"
 #include "cpuset.h"
 #include "nodes.h"
-#include "pages.h"
 #include "placement.h"
+#include "policy.h"
 #include "proc.h"
 
 #define COUNT		16
 #define BAD		((void *)8)
 
-struct scene {
-	int a;
-	int b;
-	struct pages pages;
-	struct counters before;
-};
-
-/* COUNT pages on node a. 0 or not. */
-static int set_scene(struct scene *s)
-{
-	unsigned long nodes = nodes_with_memory();
-
-	s->a = nodes_nth(nodes, 0);
-	s->b = nodes_nth(nodes, 1);
-	if (pages_map(&s->pages, COUNT, MAP_PRIVATE))
-		return -1;
-	pages_want_all(&s->pages, s->a);
-	return pages_populate(&s->pages) || *pages_snapshot(&s->pages) ||
-	       counters_read(&s->before);
-}
-
 /* "" if all is as it was, under no policy. */
-static const char *unchanged(struct scene *s, const char *what)
+static const char *unchanged(struct placed *s, const char *what)
 {
 	const char *problem = pages_verify(&s->pages, what);
 
@@ -86,7 +64,7 @@ static const char *unchanged(struct scene *s, const char *what)
 
 FIXTURE(own_memory)
 {
-	struct scene scene;
+	struct placed scene;
 	struct cpuset_root root;
 };
 
@@ -119,7 +97,7 @@ FIXTURE_SETUP(own_memory)
 {
 	if (nodes_count(nodes_with_memory()) < 2)
 		SKIP(return, "needs 2 nodes with memory");
-	ASSERT_EQ(0, set_scene(&self->scene));
+	ASSERT_CLEAN(placed_start(&self->scene, COUNT, COUNT, MAP_PRIVATE));
 }
 
 FIXTURE_TEARDOWN(own_memory)
@@ -193,14 +171,14 @@ TEST_F(own_memory, without_the_capability)
 
 FIXTURE(own_process)
 {
-	struct scene scene;
+	struct placed scene;
 };
 
 FIXTURE_SETUP(own_process)
 {
 	if (nodes_count(nodes_with_memory()) < 2)
 		SKIP(return, "needs 2 nodes with memory");
-	ASSERT_EQ(0, set_scene(&self->scene));
+	ASSERT_CLEAN(placed_start(&self->scene, COUNT, COUNT, MAP_PRIVATE));
 }
 
 FIXTURE_TEARDOWN(own_process)

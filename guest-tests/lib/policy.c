@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0-only
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +10,6 @@
 #include "placement.h"
 #include "policy.h"
 #include "proc.h"
-
-/* Past any CPU of the machines that are tested. */
-#define MAX_CPUS	64
 
 static bool takes_nodes(int mode)
 {
@@ -106,19 +102,6 @@ static unsigned long cpus_of(int node)
 	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist",
 		 node);
 	return proc_read(path, list, sizeof(list)) < 0 ? 0 : nodes_parse(list);
-}
-
-int policy_run_on(int node)
-{
-	unsigned long cpus = cpus_of(node);
-	cpu_set_t set;
-	int cpu;
-
-	CPU_ZERO(&set);
-	for (cpu = 0; cpu < MAX_CPUS; cpu++)
-		if (cpus & 1UL << cpu)
-			CPU_SET(cpu, &set);
-	return cpus ? sched_setaffinity(0, sizeof(set), &set) : -1;
 }
 
 unsigned long policy_nodes_with_cpu(void)

@@ -41,9 +41,6 @@ int policy_interleaved(unsigned long nodes, unsigned long index);
 /* Fill @count pages from @first on: wherever the kernel puts them. */
 void policy_fault(const struct pages *p, long first, long count);
 
-/* Run on a CPU of @node, and stay there. 0, or -1 if it has none. */
-int policy_run_on(int node);
-
 /* The nodes that have a CPU. */
 unsigned long policy_nodes_with_cpu(void);
 

@@ -8,6 +8,7 @@
 
 #include <sys/mman.h>
 
+#include "backing.h"
 #include "nodes.h"
 #include "pages.h"
 
@@ -44,5 +45,9 @@
  * is. "" or what went wrong.
  */
 const char *scene_pages(struct pages *p, long count, int sharing, int node);
+
+/* The same of an area of that kind of memory, @p over it. */
+const char *scene_area(struct area *area, const struct backing *backing,
+		       struct pages *p, int node);
 
 #endif /* TESTBED_SCENE_H */

@@ -173,7 +173,7 @@ TEST_F(allocation, each_mode)
 	unsigned long a = NODE(self->t.a), b = NODE(self->t.b);
 	struct placed *t = &self->t;
 
-	ASSERT_EQ(0, policy_run_on(t->a));
+	ASSERT_EQ(0, nodes_run_on(t->a));
 	EXPECT_NEW_ON(t->a, "no policy");
 	EXPECT_EQ(0, numa_set_mempolicy(MPOL_BIND, b));
 	EXPECT_NEW_ON(t->b, "bound to b");
@@ -183,7 +183,7 @@ TEST_F(allocation, each_mode)
 	EXPECT_NEW_ON(t->b, "b preferred, as one of many");
 	EXPECT_EQ(0, numa_set_mempolicy(MPOL_LOCAL, 0));
 	EXPECT_NEW_ON(t->a, "local to a");
-	ASSERT_EQ(0, policy_run_on(t->b));
+	ASSERT_EQ(0, nodes_run_on(t->b));
 	EXPECT_NEW_ON(t->b, "local to b");
 	EXPECT_EQ(0, numa_set_mempolicy(MPOL_BIND, a));
 	EXPECT_NEW_ON(t->a, "bound to a");
@@ -241,7 +241,7 @@ TEST_F(allocation, by_distance)
 				if (nearer(from, x, y) < 0)
 					continue;
 				TH_LOG("from %d to {%d,%d}", from, x, y);
-				ASSERT_EQ(0, policy_run_on(from));
+				ASSERT_EQ(0, nodes_run_on(from));
 				ASSERT_EQ(0, numa_set_mempolicy(MPOL_BIND,
 							NODE(x) | NODE(y)));
 				EXPECT_NEW_ON(nearer(from, x, y), "bound");

@@ -28,6 +28,7 @@
 #include <sys/mount.h>
 
 #include "holder.h"
+#include "nodes.h"
 #include "pattern.h"
 #include "policy.h"
 
@@ -50,7 +51,7 @@ FIXTURE_SETUP(file_policy)
 	ASSERT_EQ(0, unshare(CLONE_NEWNS));
 	ASSERT_EQ(0, mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
 	ASSERT_EQ(0, mount("ramfs", "/tmp", "ramfs", 0, NULL));
-	ASSERT_EQ(0, policy_run_on(self->t.a));
+	ASSERT_EQ(0, nodes_run_on(self->t.a));
 }
 
 FIXTURE_TEARDOWN(file_policy)

@@ -60,7 +60,7 @@ FIXTURE_VARIANT_ADD(home_node, prefer_many)
 FIXTURE_SETUP(home_node)
 {
 	ASSERT_CLEAN(placed_start(&self->t, COUNT, 0, MAP_PRIVATE));
-	ASSERT_EQ(0, policy_run_on(self->t.a));
+	ASSERT_EQ(0, nodes_run_on(self->t.a));
 	self->both = NODE(self->t.a) | NODE(self->t.b);
 }
 
@@ -99,7 +99,7 @@ TEST_F(home_node, new_pages)
 	EXPECT_CLEAN(policy_check(&t->pages, 0, variant->mode, self->both));
 	fault(t, 4, 4, t->b);
 	/* The other way round: home is a, the thread on b. */
-	ASSERT_EQ(0, policy_run_on(t->b));
+	ASSERT_EQ(0, nodes_run_on(t->b));
 	EXPECT_EQ(0, home(t, 0, COUNT, t->a));
 	fault(t, 8, 4, t->a);
 	EXPECT_CLEAN(placed_verify(t, 0, "new pages near their home"));

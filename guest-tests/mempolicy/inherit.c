@@ -40,7 +40,7 @@ FIXTURE(inherit)
 FIXTURE_SETUP(inherit)
 {
 	ASSERT_CLEAN(placed_start(&self->t, COUNT, 0, MAP_PRIVATE));
-	ASSERT_EQ(0, policy_run_on(self->t.a));
+	ASSERT_EQ(0, nodes_run_on(self->t.a));
 }
 
 FIXTURE_TEARDOWN(inherit)

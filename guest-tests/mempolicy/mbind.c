@@ -87,6 +87,7 @@
 #include "nodes.h"
 #include "pages.h"
 #include "pin.h"
+#include "policy.h"
 #include "scene.h"
 
 #define COUNT		16
@@ -157,13 +158,9 @@ static long share_odd(struct pages *p)
 	return bad;
 }
 
-/* "bind:<node>", in a static buffer. */
 static const char *bound_to(int node)
 {
-	static char text[32];
-
-	snprintf(text, sizeof(text), "bind:%d", node);
-	return text;
+	return policy_text(MPOL_BIND, NODE(node));
 }
 
 TEST_F(mbind, move)

@@ -245,14 +245,12 @@
  *         not of the range
  *       commit: known-issues/mbind-of-ksm-by-task-policy.md; mended in 6.7
  */
-#include <sched.h>
-
 #include "harness.h"
 
 #include "backings.h"
 #include "kernel.h"
 #include "nodes.h"
-#include "proc.h"
+#include "policy.h"
 #include "scene.h"
 #include "syscalls.h"
 
@@ -277,35 +275,14 @@ FIXTURE_VARIANT(mbind_backing)
 
 BACKINGS(mbind_backing);
 
-/* Stay on node a: what goes to b goes there by its policy, not to be near. */
-static int stay_on(int node)
-{
-	unsigned long cpus;
-	char path[64], text[64];
-	cpu_set_t set;
-	int i;
-
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist",
-		 node);
-	if (proc_read(path, text, sizeof(text)) < 0)
-		return -1;
-	cpus = nodes_parse(text);
-	CPU_ZERO(&set);
-	for (i = 0; i < nodes_count(cpus); i++)
-		CPU_SET(nodes_nth(cpus, i), &set);
-	return cpus ? sched_setaffinity(0, sizeof(set), &set) : 0;
-}
-
 /* An area on node a, and the counters read. */
 FIXTURE_SETUP(mbind_backing)
 {
 	FIND_TWO_NODES(self, return);
-	ASSERT_EQ(0, stay_on(self->a));
-	ASSERT_EQ(0, area_map(&self->area, variant->backing, &self->pages,
-			      self->a));
-	ASSERT_EQ(0, area_fill(&self->area));
-	ASSERT_CLEAN(pages_snapshot(&self->pages));
-	ASSERT_CLEAN(variant->backing->check(&self->area));
+	/* What goes to b goes there by its policy, not to be near. */
+	ASSERT_EQ(0, nodes_run_on(self->a));
+	ASSERT_CLEAN(scene_area(&self->area, variant->backing, &self->pages,
+				self->a));
 	ASSERT_EQ(0, counters_read(&self->before));
 }
 
@@ -320,13 +297,9 @@ static long bind_pages(struct pages *p, long count, int node, int flags)
 			  flags);
 }
 
-/* "bind:<node>", in a static buffer. */
 static const char *bound_to(int node)
 {
-	static char text[32];
-
-	snprintf(text, sizeof(text), "bind:%d", node);
-	return text;
+	return policy_text(MPOL_BIND, NODE(node));
 }
 
 /*

@@ -29,6 +29,7 @@
  */
 #include "harness.h"
 
+#include "nodes.h"
 #include "placement.h"
 #include "policy.h"
 
@@ -148,7 +149,7 @@ FIXTURE_VARIANT_ADD(modes, default)
 FIXTURE_SETUP(modes)
 {
 	ASSERT_CLEAN(placed_start(&self->t, COUNT, PRESENT, MAP_PRIVATE));
-	ASSERT_EQ(0, policy_run_on(variant->on_b ? self->t.b : self->t.a));
+	ASSERT_EQ(0, nodes_run_on(variant->on_b ? self->t.b : self->t.a));
 	if (variant->asked != NONE)
 		self->governs = NODE(self->t.b);
 	self->asked = variant->asked == SECOND ? NODE(1) : self->governs;

@@ -295,7 +295,7 @@ TEST_F(ranges, hole_and_default)
 	pages_want(p, 2, 1, UNMAPPED);
 	pages_want(p, 9, 1, UNMAPPED);
 	EXPECT_LAYOUT("2 - 1 4 1 - 2 4");
-	ASSERT_EQ(0, policy_run_on(t->b));
+	ASSERT_EQ(0, nodes_run_on(t->b));
 	EXPECT_EQ(0, policy_bind(p, 0, COUNT, MPOL_DEFAULT, 0, MOVE));
 	EXPECT_LAYOUT("2 - 6 - 6");
 	EXPECT_DEFAULT(0);

@@ -40,6 +40,7 @@
 #include <sys/stat.h>
 
 #include "holder.h"
+#include "nodes.h"
 #include "policy.h"
 
 #define COUNT		16
@@ -78,7 +79,7 @@ FIXTURE_SETUP(shared_policy)
 	ASSERT_NE(MAP_FAILED, addr);
 	ASSERT_EQ(0, pages_over(&self->other, addr, COUNT));
 	self->other.seed = p->seed;
-	ASSERT_EQ(0, policy_run_on(self->t.a));
+	ASSERT_EQ(0, nodes_run_on(self->t.a));
 }
 
 FIXTURE_TEARDOWN(shared_policy)

@@ -25,6 +25,7 @@
 #include "harness.h"
 
 #include "holder.h"
+#include "nodes.h"
 #include "policy.h"
 
 #define COUNT		15	/* a multiple of 3 */
@@ -248,7 +249,7 @@ TEST_F(sharing, copied_on_write)
 	long i;
 
 	START_PRIVATE();
-	ASSERT_EQ(0, policy_run_on(t->a));
+	ASSERT_EQ(0, nodes_run_on(t->a));
 	ASSERT_EQ(0, holder_start(&holder, p, read_all));
 	ASSERT_EQ(0, holder_call(&holder, write_odd));
 	ASSERT_CLEAN(placed_look(t));

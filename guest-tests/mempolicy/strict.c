@@ -125,7 +125,7 @@ TEST_F(strict, pinned_default)
 	struct placed *t = &self->t;
 	struct pin pin;
 
-	ASSERT_EQ(0, policy_run_on(t->b));
+	ASSERT_EQ(0, nodes_run_on(t->b));
 	ASSERT_EQ(0, set(t, MPOL_BIND, NODE(t->a), 0));
 	ASSERT_EQ(0, pin_pages(&pin, pages_at(&t->pages, 3), 2));
 	EXPECT_EQ(0, set(t, MPOL_DEFAULT, 0, variant->move | STRICT));
@@ -230,7 +230,7 @@ TEST_F(strict, alone_each_mode)
 	struct placed *t = &self->t;
 	unsigned int i;
 
-	ASSERT_EQ(0, policy_run_on(t->b));
+	ASSERT_EQ(0, nodes_run_on(t->b));
 	ASSERT_EQ(0, set(t, MPOL_BIND, NODE(t->a), 0));
 	for (i = 0; i < ARRAY_SIZE(modes); i++) {
 		TH_LOG("mode %d", modes[i]);
@@ -252,7 +252,7 @@ TEST_F(strict, local_where_they_are)
 {
 	struct placed *t = &self->t;
 
-	ASSERT_EQ(0, policy_run_on(t->a));
+	ASSERT_EQ(0, nodes_run_on(t->a));
 	EXPECT_EQ(0, set(t, MPOL_LOCAL, 0, STRICT));
 	EXPECT_POLICY(MPOL_LOCAL, 0);
 	EXPECT_EQ(0, set(t, MPOL_LOCAL, 0, variant->move | STRICT));

@@ -22,6 +22,7 @@
 #include <sys/shm.h>
 
 #include "holder.h"
+#include "nodes.h"
 #include "policy.h"
 
 #define COUNT		16
@@ -48,7 +49,7 @@ FIXTURE_SETUP(sysv_policy)
 	self->id = shmget(IPC_PRIVATE, BYTES, IPC_CREAT | 0600);
 	ASSERT_LE(0, self->id);
 	ASSERT_EQ(p->addr, shmat(self->id, p->addr, SHM_REMAP));
-	ASSERT_EQ(0, policy_run_on(self->t.a));
+	ASSERT_EQ(0, nodes_run_on(self->t.a));
 }
 
 FIXTURE_TEARDOWN_PARENT(sysv_policy)

@@ -47,7 +47,7 @@ FIXTURE_SETUP(tmpfs_mpol)
 	ASSERT_TRUE(mkdir(DIR, 0700) == 0 || errno == EEXIST);
 	ASSERT_EQ(0, unshare(CLONE_NEWNS));
 	ASSERT_EQ(0, mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
-	ASSERT_EQ(0, policy_run_on(t->a));
+	ASSERT_EQ(0, nodes_run_on(t->a));
 	snprintf(self->a, sizeof(self->a), "%d", t->a);
 	snprintf(self->b, sizeof(self->b), "%d", t->b);
 }
@@ -179,7 +179,7 @@ TEST_F(tmpfs_mpol, local)
 	EXPECT_FILE_ON("local", "local", t->a);
 	/* Nothing to prefer is local, too. */
 	EXPECT_FILE_ON("prefer", "local", t->a);
-	ASSERT_EQ(0, policy_run_on(t->b));
+	ASSERT_EQ(0, nodes_run_on(t->b));
 	ASSERT_EQ(0, numa_set_mempolicy(MPOL_BIND, NODE(t->a)));
 	EXPECT_FILE_ON("local", "local", t->b);
 }

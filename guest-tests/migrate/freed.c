@@ -189,6 +189,15 @@ static const char *check_gone(struct counters *before)
 	return counters_verify(before, 0, 0);
 }
 
+#define END(moved, calls, now) do {					\
+	TH_LOG("%d folios moved in %ld calls", moved, calls);		\
+	if (variant->backing->thp)					\
+		EXPECT_LT(self->before.thp_success, (now)->thp_success);\
+	EXPECT_LE(ENOUGH, moved);					\
+	EXPECT_EQ(0, peer_end(&self->peer));				\
+	EXPECT_CLEAN(check_gone(&self->before));			\
+} while (0)
+
 /* What there can be said of a page that comes and goes. */
 static bool may_be(int status, int to)
 {
@@ -221,12 +230,7 @@ TEST_F(freed, move_pages)
 			variant->folio;
 		to = to == self->b ? self->a : self->b;
 	}
-	TH_LOG("%d folios moved in %ld calls", moved, calls);
-	if (variant->backing->thp)
-		EXPECT_LT(self->before.thp_success, now.thp_success);
-	EXPECT_LE(ENOUGH, moved);
-	EXPECT_EQ(0, peer_end(&self->peer));
-	EXPECT_CLEAN(check_gone(&self->before));
+	END(moved, calls, &now);
 }
 
 TEST_F(freed, migrate_pages)
@@ -246,12 +250,7 @@ TEST_F(freed, migrate_pages)
 			variant->folio;
 		to = to == self->b ? self->a : self->b;
 	}
-	TH_LOG("%d folios moved in %ld calls", moved, calls);
-	if (variant->backing->thp)
-		EXPECT_LT(self->before.thp_success, now.thp_success);
-	EXPECT_LE(ENOUGH, moved);
-	EXPECT_EQ(0, peer_end(&self->peer));
-	EXPECT_CLEAN(check_gone(&self->before));
+	END(moved, calls, &now);
 }
 
 TEST_HARNESS_MAIN

@@ -37,10 +37,9 @@
  */
 #include "harness.h"
 
-#include "counters.h"
 #include "holder.h"
 #include "kernel.h"
-#include "movelist.h"
+#include "movelist_steps.h"
 #include "pages.h"
 #include "pin.h"
 #include "scene.h"
@@ -69,19 +68,6 @@ FIXTURE_SETUP(move_array)
 FIXTURE_TEARDOWN(move_array)
 {
 }
-
-/* Looks after what a call did, and begins anew from there. */
-#define VERIFY(moved, failed, what) do {				\
-	EXPECT_CLEAN(movelist_check(&self->list));			\
-	EXPECT_CLEAN(pages_verify(&self->pages, what));			\
-	EXPECT_CLEAN(counters_verify(&self->before, moved, failed));	\
-	ASSERT_CLEAN(pages_snapshot(&self->pages));			\
-	ASSERT_EQ(0, counters_read(&self->before));			\
-	movelist_clear(&self->list);					\
-} while (0)
-
-#define EXPECT_CALL(result, flags) \
-	EXPECT_EQ(result, movelist_call(&self->list, 0, flags))
 
 /* The other one of two nodes. */
 static int other(int node, int a, int b)
@@ -128,39 +114,31 @@ static void send_around(struct movelist *list, struct pages *p, int bad,
 	movelist_want(list, bad, 1, status);
 }
 
+/* Each entry in turn is bad; what is at @even and odd places goes elsewhere. */
+#define BAD_PAGE_IN_TURN(even, odd, what) do {				\
+	int _i, _to[2] = { even, odd };					\
+	void *_bad[BAD_KINDS];						\
+									\
+	ASSERT_EQ(0, make_bad(_bad));					\
+	for (_i = 0; _i < COUNT; _i++) {				\
+		send_around(&self->list, &self->pages, _i,		\
+			    bad_status(_i % BAD_KINDS), _to);		\
+		self->list.addrs[_i] = _bad[_i % BAD_KINDS];		\
+		EXPECT_CALL(0, MPOL_MF_MOVE);				\
+		VERIFY(pages_to_move(&self->pages), 0, what);		\
+		_to[0] = other(_to[0], self->a, self->b);		\
+		_to[1] = other(_to[1], self->a, self->b);		\
+	}								\
+} while (0)
+
 TEST_F(move_array, bad_page_at_each_place)
 {
-	struct pages *p = &self->pages;
-	void *bad[BAD_KINDS];
-	int i, kind, to[2] = { self->b, self->b };
-
-	ASSERT_EQ(0, make_bad(bad));
-	for (i = 0; i < COUNT; i++) {
-		kind = i % BAD_KINDS;
-		send_around(&self->list, p, i, bad_status(kind), to);
-		self->list.addrs[i] = bad[kind];
-		EXPECT_CALL(0, MPOL_MF_MOVE);
-		VERIFY(pages_to_move(p), 0, "one run with a bad page");
-		to[0] = to[1] = other(to[0], self->a, self->b);
-	}
+	BAD_PAGE_IN_TURN(self->b, self->b, "one run with a bad page");
 }
 
 TEST_F(move_array, bad_page_among_many_nodes)
 {
-	struct pages *p = &self->pages;
-	void *bad[BAD_KINDS];
-	int i, kind, to[2] = { self->a, self->b };
-
-	ASSERT_EQ(0, make_bad(bad));
-	for (i = 0; i < COUNT; i++) {
-		kind = i % BAD_KINDS;
-		send_around(&self->list, p, i, bad_status(kind), to);
-		self->list.addrs[i] = bad[kind];
-		EXPECT_CALL(0, MPOL_MF_MOVE);
-		VERIFY(pages_to_move(p), 0, "runs of one with a bad page");
-		to[0] = other(to[0], self->a, self->b);
-		to[1] = other(to[1], self->a, self->b);
-	}
+	BAD_PAGE_IN_TURN(self->a, self->b, "runs of one with a bad page");
 }
 
 /* Nothing but pages that are not to be had: still no error of the call. */

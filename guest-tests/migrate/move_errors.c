@@ -33,8 +33,7 @@
 #include <limits.h>
 
 #include "caps.h"
-#include "counters.h"
-#include "movelist.h"
+#include "movelist_steps.h"
 #include "nodes.h"
 #include "pages.h"
 #include "pin.h"
@@ -66,18 +65,6 @@ FIXTURE_SETUP(move_errors)
 FIXTURE_TEARDOWN(move_errors)
 {
 }
-
-#define VERIFY(moved, failed, what) do {				\
-	EXPECT_CLEAN(movelist_check(&self->list));			\
-	EXPECT_CLEAN(pages_verify(&self->pages, what));			\
-	EXPECT_CLEAN(counters_verify(&self->before, moved, failed));	\
-	ASSERT_CLEAN(pages_snapshot(&self->pages));			\
-	ASSERT_EQ(0, counters_read(&self->before));			\
-	movelist_clear(&self->list);					\
-} while (0)
-
-#define EXPECT_CALL(result, flags) \
-	EXPECT_EQ(result, movelist_call(&self->list, 0, flags))
 
 /*
  * @array, @kept bytes of it, to where memory ends: what follows is not to be
@@ -218,18 +205,27 @@ TEST_F(move_errors, requests_end_early)
 	VERIFY(0, 0, "just what is there");
 }
 
+/* The call with room for KEPT statuses, which the list then has. */
+static long call_short_of_statuses(struct movelist *list)
+{
+	int *status = to_the_end(list->status, KEPT * sizeof(*status));
+	long result;
+
+	if (status == MAP_FAILED)
+		return -1;
+	result = numa_move_pages(0, COUNT, list->addrs, list->nodes, status,
+				 MPOL_MF_MOVE);
+	memcpy(list->status, status, KEPT * sizeof(*status));
+	return result;
+}
+
 /* One run: it moves as a whole, and is told of as far as the array goes. */
 TEST_F(move_errors, statuses_of_a_run_end_early)
 {
 	struct movelist *list = &self->list;
 	struct pages *p = &self->pages;
-	int *status;
 
-	status = to_the_end(list->status, KEPT * sizeof(*status));
-	ASSERT_NE(MAP_FAILED, status);
-	EXPECT_EQ(-EFAULT, numa_move_pages(0, COUNT, list->addrs, list->nodes,
-					   status, MPOL_MF_MOVE));
-	memcpy(list->status, status, KEPT * sizeof(*status));
+	EXPECT_EQ(-EFAULT, call_short_of_statuses(list));
 	movelist_want(list, KEPT, COUNT - KEPT, UNWRITTEN);
 	pages_want_all(p, self->b);
 	VERIFY(COUNT, 0, "statuses of a run end early");
@@ -248,7 +244,7 @@ TEST_F(move_errors, statuses_of_runs_end_early)
 {
 	struct movelist *list = &self->list;
 	struct pages *p = &self->pages;
-	int i, *status;
+	int i;
 
 	for (i = 1; i < COUNT; i += 2) {
 		pages_want(p, i, 1, self->b);
@@ -261,11 +257,7 @@ TEST_F(move_errors, statuses_of_runs_end_early)
 	/* All change places, as far as the eleventh. */
 	for (i = 0; i < COUNT; i++)
 		movelist_send(list, i, 1, i % 2 ? self->a : self->b);
-	status = to_the_end(list->status, KEPT * sizeof(*status));
-	ASSERT_NE(MAP_FAILED, status);
-	EXPECT_EQ(-EFAULT, numa_move_pages(0, COUNT, list->addrs, list->nodes,
-					   status, MPOL_MF_MOVE));
-	memcpy(list->status, status, KEPT * sizeof(*status));
+	EXPECT_EQ(-EFAULT, call_short_of_statuses(list));
 	movelist_want(list, KEPT, COUNT - KEPT, UNWRITTEN);
 	for (i = 0; i <= KEPT; i++)
 		pages_want(p, i, 1, list->nodes[i]);
@@ -277,15 +269,10 @@ TEST_F(move_errors, single_status_end_early)
 {
 	struct movelist *list = &self->list;
 	struct pages *p = &self->pages;
-	int *status;
 
 	list->nodes[KEPT + 2] = self->b;
 	list->addrs[KEPT + 2] = NULL;
-	status = to_the_end(list->status, KEPT * sizeof(*status));
-	ASSERT_NE(MAP_FAILED, status);
-	EXPECT_EQ(-EFAULT, numa_move_pages(0, COUNT, list->addrs, list->nodes,
-					   status, MPOL_MF_MOVE));
-	memcpy(list->status, status, KEPT * sizeof(*status));
+	EXPECT_EQ(-EFAULT, call_short_of_statuses(list));
 	movelist_want(list, KEPT, COUNT - KEPT, UNWRITTEN);
 	pages_want(p, 0, KEPT + 2, self->b);
 	VERIFY(KEPT + 2, 0, "the status of a bad page is past the end");

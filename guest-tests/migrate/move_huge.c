@@ -70,10 +70,8 @@ FIXTURE_SETUP(move_huge)
 {
 	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(F, variant->backing->folio);
-	ASSERT_EQ(0, area_map(&self->area, variant->backing, &self->pages,
-			      self->a));
-	ASSERT_EQ(0, area_fill(&self->area));
-	ASSERT_CLEAN(pages_snapshot(&self->pages));
+	ASSERT_CLEAN(scene_area(&self->area, variant->backing, &self->pages,
+				self->a));
 	ASSERT_EQ(0, movelist_make(&self->list, &self->pages, 2 * F, self->b));
 	ASSERT_EQ(0, counters_read(&self->before));
 }

@@ -218,11 +218,8 @@ BACKINGS(move_pages_backing);
 FIXTURE_SETUP(move_pages_backing)
 {
 	FIND_TWO_NODES(self, return);
-	ASSERT_EQ(0, area_map(&self->area, variant->backing, &self->pages,
-			      self->a));
-	ASSERT_EQ(0, area_fill(&self->area));
-	ASSERT_CLEAN(pages_snapshot(&self->pages));
-	ASSERT_CLEAN(variant->backing->check(&self->area));
+	ASSERT_CLEAN(scene_area(&self->area, variant->backing, &self->pages,
+				self->a));
 	ASSERT_EQ(0, counters_read(&self->before));
 }
 
