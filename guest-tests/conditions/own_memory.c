@@ -73,20 +73,9 @@ FIXTURE_VARIANT(own_memory)
 	unsigned int flags;
 };
 
-FIXTURE_VARIANT_ADD(own_memory, move)
-{
-	.flags = MPOL_MF_MOVE,
-};
-
-FIXTURE_VARIANT_ADD(own_memory, move_all)
-{
-	.flags = MPOL_MF_MOVE_ALL,
-};
-
-FIXTURE_VARIANT_ADD(own_memory, strict)
-{
-	.flags = MPOL_MF_STRICT,
-};
+FIXTURE_VARIANT_ADD(own_memory, move) { .flags = MPOL_MF_MOVE };
+FIXTURE_VARIANT_ADD(own_memory, move_all) { .flags = MPOL_MF_MOVE_ALL };
+FIXTURE_VARIANT_ADD(own_memory, strict) { .flags = MPOL_MF_STRICT };
 
 FIXTURE_VARIANT_ADD(own_memory, move_strict)
 {

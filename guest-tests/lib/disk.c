@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "disk.h"
+#include "pattern.h"
 #include "metric.h"
 #include "syscalls.h"
 
@@ -98,6 +99,18 @@ int disk_read(int fd, void *page, long number)
 	close(direct);
 	free(buffer);
 	return got == (ssize_t)PAGE_BYTES ? 0 : -1;
+}
+
+long disk_bad(int fd, uint64_t seed, long count)
+{
+	/* The pattern is looked at word by word. */
+	uint64_t page[PAGE_BYTES / sizeof(uint64_t)];
+	long i, bad = 0;
+
+	for (i = 0; i < count; i++)
+		bad += disk_read(fd, page, i) ||
+		       pattern_check(page, seed, i) >= 0;
+	return bad;
 }
 
 void disk_end(void)

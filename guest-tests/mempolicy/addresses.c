@@ -101,20 +101,9 @@ static long by_cpuset(struct placed *t)
 	return cpuset_set_mems("x", NODE(t->b));
 }
 
-FIXTURE_VARIANT_ADD(addresses, mbind_move)
-{
-	.move = by_mbind_move,
-};
-
-FIXTURE_VARIANT_ADD(addresses, mbind_move_all)
-{
-	.move = by_mbind_move_all,
-};
-
-FIXTURE_VARIANT_ADD(addresses, move_pages)
-{
-	.move = by_move_pages,
-};
+FIXTURE_VARIANT_ADD(addresses, mbind_move) { .move = by_mbind_move };
+FIXTURE_VARIANT_ADD(addresses, mbind_move_all) { .move = by_mbind_move_all };
+FIXTURE_VARIANT_ADD(addresses, move_pages) { .move = by_move_pages };
 
 FIXTURE_VARIANT_ADD(addresses, migrate_pages)
 {
@@ -122,11 +111,7 @@ FIXTURE_VARIANT_ADD(addresses, migrate_pages)
 	.whole = true,
 };
 
-FIXTURE_VARIANT_ADD(addresses, cpuset)
-{
-	.move = by_cpuset,
-	.whole = true,
-};
+FIXTURE_VARIANT_ADD(addresses, cpuset) { .move = by_cpuset, .whole = true };
 
 /* COUNT pages on node a; for cpusets the process is in a group on a. */
 FIXTURE_SETUP(addresses)

@@ -31,12 +31,11 @@
 #include "harness.h"
 
 #include <fcntl.h>
-#include <sched.h>
-#include <sys/mount.h>
 
 #include "nodes.h"
 #include "placement.h"
 #include "policy.h"
+#include "ramfs.h"
 
 #define COUNT		12
 #define BYTES		(COUNT * PAGE_BYTES)
@@ -54,25 +53,10 @@ FIXTURE_VARIANT(allocation)
 	enum kind kind;
 };
 
-FIXTURE_VARIANT_ADD(allocation, private)
-{
-	.kind = PRIVATE,
-};
-
-FIXTURE_VARIANT_ADD(allocation, shared)
-{
-	.kind = SHARED,
-};
-
-FIXTURE_VARIANT_ADD(allocation, written)
-{
-	.kind = WRITTEN,
-};
-
-FIXTURE_VARIANT_ADD(allocation, mapped)
-{
-	.kind = MAPPED,
-};
+FIXTURE_VARIANT_ADD(allocation, private) { .kind = PRIVATE };
+FIXTURE_VARIANT_ADD(allocation, shared) { .kind = SHARED };
+FIXTURE_VARIANT_ADD(allocation, written) { .kind = WRITTEN };
+FIXTURE_VARIANT_ADD(allocation, mapped) { .kind = MAPPED };
 
 /*
  * Files are of ramfs, which is page cache and nothing else: tmpfs would be
@@ -80,9 +64,7 @@ FIXTURE_VARIANT_ADD(allocation, mapped)
  */
 FIXTURE_SETUP(allocation)
 {
-	ASSERT_EQ(0, unshare(CLONE_NEWNS));
-	ASSERT_EQ(0, mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
-	ASSERT_EQ(0, mount("ramfs", "/tmp", "ramfs", 0, NULL));
+	ASSERT_EQ(0, ramfs_begin());
 	ASSERT_CLEAN(placed_start(&self->t, COUNT, 0, MAP_PRIVATE));
 }
 

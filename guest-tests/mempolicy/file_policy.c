@@ -24,13 +24,13 @@
 #include "harness.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <sys/mount.h>
 
 #include "holder.h"
 #include "nodes.h"
 #include "pattern.h"
 #include "policy.h"
+#include "ramfs.h"
 
 #define COUNT		12
 #define BYTES		(COUNT * PAGE_BYTES)
@@ -48,9 +48,7 @@ FIXTURE(file_policy)
 FIXTURE_SETUP(file_policy)
 {
 	ASSERT_CLEAN(placed_start(&self->t, COUNT, 0, MAP_PRIVATE));
-	ASSERT_EQ(0, unshare(CLONE_NEWNS));
-	ASSERT_EQ(0, mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
-	ASSERT_EQ(0, mount("ramfs", "/tmp", "ramfs", 0, NULL));
+	ASSERT_EQ(0, ramfs_begin());
 	ASSERT_EQ(0, nodes_run_on(self->t.a));
 }
 

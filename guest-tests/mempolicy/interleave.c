@@ -35,10 +35,8 @@
 #include "nodes.h"
 #include "placement.h"
 #include "policy.h"
+#include "ramfs.h"
 
-#include <fcntl.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #define COUNT		16
@@ -265,30 +263,12 @@ TEST_F(interleave, shared_moved)
  */
 TEST_F(interleave, page_cache_in_turn)
 {
-	int fd, i, mode, next[COUNT], status[COUNT];
 	struct placed *t = &self->t;
-	char page[4096] = "", *addr;
+	int i, next[COUNT], status[COUNT];
 
-	ASSERT_EQ(0, unshare(CLONE_NEWNS));
-	ASSERT_EQ(0, mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
-	ASSERT_EQ(0, mount("ramfs", "/tmp", "ramfs", 0, NULL));
-	fd = open("/tmp/in-turn", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	ASSERT_LE(0, fd);
-	/* One page first, so that the file has its tree. */
-	ASSERT_EQ(1, pwrite(fd, page, 1, COUNT * PAGE_BYTES));
-	ASSERT_EQ(0, numa_set_mempolicy(MPOL_INTERLEAVE, self->set));
-	for (i = 0; i < COUNT; i++) {
-		ASSERT_EQ(0, numa_get_mempolicy(&mode, NULL, NULL,
-						MPOL_F_NODE));
-		next[i] = mode;
-		ASSERT_EQ(PAGE_BYTES, pwrite(fd, page, PAGE_BYTES,
-					     i * PAGE_BYTES));
-	}
-	ASSERT_EQ(0, numa_set_mempolicy(MPOL_DEFAULT, 0));
-
-	addr = mmap(NULL, BYTES, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
-	ASSERT_NE(MAP_FAILED, addr);
-	ASSERT_EQ(0, placement_query(0, addr, COUNT, status));
+	ASSERT_EQ(0, ramfs_begin());
+	ASSERT_CLEAN(ramfs_write_in_turn(MPOL_INTERLEAVE, self->set, COUNT,
+					 next, status));
 	EXPECT_STREQ(placement_statuses(next, COUNT),
 		     placement_statuses(status, COUNT));
 	for (i = 0; i < COUNT; i++)

@@ -25,9 +25,6 @@
  */
 #include "harness.h"
 
-#include <fcntl.h>
-#include <sched.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "kernel.h"
@@ -35,6 +32,7 @@
 #include "placement.h"
 #include "policy.h"
 #include "proc.h"
+#include "ramfs.h"
 
 #define COUNT		24
 #define BYTES		(COUNT * PAGE_BYTES)
@@ -312,35 +310,18 @@ TEST_F(weighted, bad_policies)
  */
 TEST_F(weighted, page_cache_in_turn)
 {
-	int fd, i, mode, next[COUNT], want[COUNT], status[COUNT];
+	int i, next[COUNT], want[COUNT], status[COUNT];
 	struct placed *t = &self->t;
 	unsigned long set = NODE(t->a) | NODE(t->b);
-	char page[4096] = "", *addr;
 
 	if (kernel_before(6, 9)) {
 		EXPECT_CLEAN(anything_of_it(t));
 		return;
 	}
-	ASSERT_EQ(0, unshare(CLONE_NEWNS));
-	ASSERT_EQ(0, mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL));
-	ASSERT_EQ(0, mount("ramfs", "/tmp", "ramfs", 0, NULL));
-	fd = open("/tmp/in-turn", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	ASSERT_LE(0, fd);
-	/* One page first, so that the file has its tree. */
-	ASSERT_EQ(1, pwrite(fd, page, 1, COUNT * PAGE_BYTES));
-	ASSERT_EQ(0, numa_set_mempolicy(WEIGHTED, set));
-	for (i = 0; i < COUNT; i++) {
-		ASSERT_EQ(0, numa_get_mempolicy(&mode, NULL, NULL,
-						MPOL_F_NODE));
-		next[i] = mode;
-		ASSERT_EQ(PAGE_BYTES, pwrite(fd, page, PAGE_BYTES,
-					     i * PAGE_BYTES));
+	ASSERT_EQ(0, ramfs_begin());
+	ASSERT_CLEAN(ramfs_write_in_turn(WEIGHTED, set, COUNT, next, status));
+	for (i = 0; i < COUNT; i++)
 		want[i] = node_at(self->weight, set, i);
-	}
-	ASSERT_EQ(0, numa_set_mempolicy(MPOL_DEFAULT, 0));
-	addr = mmap(NULL, BYTES, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
-	ASSERT_NE(MAP_FAILED, addr);
-	ASSERT_EQ(0, placement_query(0, addr, COUNT, status));
 	EXPECT_STREQ(placement_statuses(want, COUNT),
 		     placement_statuses(status, COUNT));
 	EXPECT_STREQ(placement_statuses(want, COUNT),

@@ -175,15 +175,19 @@ TEST_F(writers_process, migrate_pages)
 	END();
 }
 
+#define START_IN_CPUSETS() do {						\
+	START();							\
+	self->in_cpuset = true;						\
+	ASSERT_EQ(0, cpuset_begin(&self->root));			\
+} while (0)
+
 TEST_F(writers_process, cpuset_mems)
 {
 	int round;
 
 	if (!cpuset_is_available())
 		SKIP(return, "no cpuset controller in /sys/fs/cgroup");
-	START();
-	self->in_cpuset = true;
-	ASSERT_EQ(0, cpuset_begin(&self->root));
+	START_IN_CPUSETS();
 	ASSERT_EQ(0, cpuset_create("x"));
 	ASSERT_EQ(0, cpuset_set_mems("x", NODE(self->node[0])));
 	ASSERT_EQ(0, cpuset_attach("x", self->pages.pid));
@@ -198,9 +202,7 @@ TEST_F(writers_process, cpuset_attach)
 
 	if (!cpuset_is_available())
 		SKIP(return, "no cpuset controller in /sys/fs/cgroup");
-	START();
-	self->in_cpuset = true;
-	ASSERT_EQ(0, cpuset_begin(&self->root));
+	START_IN_CPUSETS();
 	for (round = 0; round < 2; round++) {
 		ASSERT_EQ(0, cpuset_create(groups[round]));
 		ASSERT_EQ(0, cpuset_set_mems(groups[round],

@@ -64,17 +64,6 @@ static int map_disk(struct pages *p, const char *disk)
 	return fd;
 }
 
-static int bad_on_disk(int fd, uint64_t seed)
-{
-	char page[PAGE_BYTES] __attribute__((aligned(4096)));
-	int i, bad = 0;
-
-	for (i = 0; i < COUNT; i++)
-		bad += disk_read(fd, page, i) ||
-		       pattern_check(page, seed, i) >= 0;
-	return bad;
-}
-
 /* Dirty, moved, written: the disk has it. */
 TEST_F(block_device, dirty_moves)
 {
@@ -86,13 +75,13 @@ TEST_F(block_device, dirty_moves)
 	ASSERT_EQ(0, pages_populate(p));
 	EXPECT_CLEAN(relocate_to(p, self->b, "dirty pages of a disk"));
 	ASSERT_EQ(0, fsync(fd));
-	EXPECT_EQ(0, bad_on_disk(fd, p->seed));
+	EXPECT_EQ(0, disk_bad(fd, p->seed, COUNT));
 	EXPECT_CLEAN(relocate_to_by_mbind(p, self->a, "clean, and back"));
 	p->seed++;
 	for (i = 0; i < COUNT; i++)
 		pattern_fill(pages_at(p, i), p->seed, i);
 	ASSERT_EQ(0, fsync(fd));
-	EXPECT_EQ(0, bad_on_disk(fd, p->seed));
+	EXPECT_EQ(0, disk_bad(fd, p->seed, COUNT));
 	close(fd);
 }
 

@@ -96,19 +96,7 @@ static int pages_with(const struct pages *p, uint64_t flag)
 	return with;
 }
 
-/* Pages that the disk has otherwise than with the content of @seed. */
-static int bad_on_disk(int fd, uint64_t seed)
-{
-	char page[PAGE_BYTES] __attribute__((aligned(4096)));
-	int i, bad = 0;
-
-	for (i = 0; i < COUNT; i++)
-		bad += disk_read(fd, page, i) ||
-		       pattern_check(page, seed, i) >= 0;
-	return bad;
-}
-
-/* The same as bad_on_disk(), by read(2): as the page cache has it. */
+/* The same as disk_bad(), by read(2): as the page cache has it. */
 static int bad_in_cache(int fd, uint64_t seed)
 {
 	char page[PAGE_BYTES];
@@ -162,7 +150,7 @@ TEST_F(files, dirty_is_written_later)
 	EXPECT_EQ(written, system_stat("nr_written"));
 	ASSERT_EQ(0, fsync(self->fd));
 	EXPECT_LE(written + COUNT, system_stat("nr_written"));
-	EXPECT_EQ(0, bad_on_disk(self->fd, p->seed));
+	EXPECT_EQ(0, disk_bad(self->fd, p->seed, COUNT));
 }
 
 TEST_F(files, dirty_then_synced)
@@ -174,7 +162,7 @@ TEST_F(files, dirty_then_synced)
 	EXPECT_EQ(COUNT, pages_with(p, KPF_DIRTY));
 	EXPECT_EQ(0, bad_in_cache(self->fd, p->seed));
 	ASSERT_EQ(0, fsync(self->fd));
-	EXPECT_EQ(0, bad_on_disk(self->fd, p->seed));
+	EXPECT_EQ(0, disk_bad(self->fd, p->seed, COUNT));
 	EXPECT_DIRTY(0, 0);
 	ASSERT_CLEAN(pages_snapshot(p));
 	EXPECT_EQ(0, pages_with(p, KPF_DIRTY));
@@ -183,7 +171,7 @@ TEST_F(files, dirty_then_synced)
 	write_anew(p);
 	EXPECT_DIRTY(0, COUNT);
 	ASSERT_EQ(0, fsync(self->fd));
-	EXPECT_EQ(0, bad_on_disk(self->fd, p->seed));
+	EXPECT_EQ(0, disk_bad(self->fd, p->seed, COUNT));
 }
 
 /* What is dropped from memory is read back from the disk as it was. */
@@ -229,7 +217,7 @@ TEST_F(files, written_by_call)
 	EXPECT_EQ(COUNT, pages_with(p, KPF_DIRTY));
 	EXPECT_EQ(COUNT, pages_with(p, KPF_PRIVATE));
 	ASSERT_EQ(0, fsync(self->fd));
-	EXPECT_EQ(0, bad_on_disk(self->fd, p->seed));
+	EXPECT_EQ(0, disk_bad(self->fd, p->seed, COUNT));
 	EXPECT_EQ(0, bad_in_cache(self->fd, p->seed));
 }
 
@@ -248,7 +236,7 @@ TEST_F(files, clean_stays_clean)
 	EXPECT_EQ(KIB, smaps_kib(0, p->addr, "Rss"));
 	ASSERT_EQ(0, fsync(self->fd));
 	EXPECT_EQ(written, system_stat("nr_written"));
-	EXPECT_EQ(0, bad_on_disk(self->fd, p->seed));
+	EXPECT_EQ(0, disk_bad(self->fd, p->seed, COUNT));
 }
 
 /* Of a private mapping the copies move as what they are, anonymous pages. */
@@ -281,7 +269,7 @@ TEST_F(files, copies_among_pages)
 	write_anew(p);
 	EXPECT_EQ(0, bad_in_cache(self->fd, seed));
 	EXPECT_DIRTY(0, 0);
-	EXPECT_EQ(0, bad_on_disk(self->fd, seed));
+	EXPECT_EQ(0, disk_bad(self->fd, seed, COUNT));
 	EXPECT_EQ(0, pages_bad(p));
 }
 
@@ -315,7 +303,7 @@ TEST_F(files, seen_by_another_process)
 	EXPECT_EQ(0, bad_in_cache(self->fd, p->seed));
 	EXPECT_DIRTY(COUNT, 0);
 	ASSERT_EQ(0, fsync(self->fd));
-	EXPECT_EQ(0, bad_on_disk(self->fd, p->seed));
+	EXPECT_EQ(0, disk_bad(self->fd, p->seed, COUNT));
 	EXPECT_EQ(0, holder_end(&holder));
 }
 

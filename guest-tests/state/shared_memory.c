@@ -55,20 +55,9 @@ FIXTURE_VARIANT(shared_memory)
 	enum kind kind;
 };
 
-FIXTURE_VARIANT_ADD(shared_memory, memfd)
-{
-	.kind = MEMFD,
-};
-
-FIXTURE_VARIANT_ADD(shared_memory, tmpfs)
-{
-	.kind = TMPFS,
-};
-
-FIXTURE_VARIANT_ADD(shared_memory, sysv)
-{
-	.kind = SYSV,
-};
+FIXTURE_VARIANT_ADD(shared_memory, memfd) { .kind = MEMFD };
+FIXTURE_VARIANT_ADD(shared_memory, tmpfs) { .kind = TMPFS };
+FIXTURE_VARIANT_ADD(shared_memory, sysv) { .kind = SYSV };
 
 static int make_object(enum kind kind)
 {
