@@ -1,15 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * mbind(2) on pages that exist: MPOL_MF_MOVE, MPOL_MF_MOVE_ALL and
- * MPOL_MF_STRICT on private and shared memory. What is expected is what
- * do_mbind() and queue_pages_range() in mm/mempolicy.c of 6.12 say:
- *
- *  - MOVE skips a page that is mapped more than once, and skipping it is not
- *    a failure, so MOVE | STRICT succeeds and leaves it where it is;
- *  - STRICT alone fails with EIO before the policy is installed;
- *  - MOVE | STRICT fails with EIO after it is installed, for what could not
- *    be moved, all else having moved;
- *  - a hole fails with EFAULT before anything is moved or installed.
+ * mbind(2) on pages that exist: MPOL_MF_MOVE and MPOL_MF_MOVE_ALL on private
+ * and shared memory; mbind_errors.c has what fails. What is expected is what
+ * do_mbind() and queue_pages_range() in mm/mempolicy.c of 6.12 say: MOVE skips
+ * a page that is mapped more than once, and skipping it is not a failure, so
+ * MOVE | STRICT succeeds and leaves it where it is.
  *
  * testbed:
  *   nodes: 2
@@ -27,14 +22,9 @@
  *     - mbind.private.move_some_mapped_twice
  *     - mbind.private.move_all_mapped_twice
  *     - mbind.private.move_all_needs_sys_nice
- *     - mbind.private.strict_misplaced
- *     - mbind.private.pinned_stays
- *     - mbind.private.hole
  *   contract:
  *     5: ["mbind.*_mapped_twice", mbind.*.move_all_needs_sys_nice]
- *     6: [mbind.*.pinned_stays, mbind.*.strict_misplaced]
- *     7: [mbind.*.move_part, mbind.*.hole, mbind.*.interleave]
- *     15: [mbind.*.pinned_stays]
+ *     7: [mbind.*.move_part, mbind.*.interleave]
  *   promises:
  *     addresses-kept: [mbind.*.move]
  *   covers:
@@ -54,29 +44,12 @@
  *        backing: anon-private, condition: quiet}
  *     - {cases: mbind.shared.move_all_mapped_twice, interface: mbind-move-all,
  *        backing: anon-shared, condition: quiet}
- *     - {cases: mbind.private.strict_misplaced, interface: mbind-strict,
- *        backing: anon-private, condition: quiet}
- *     - {cases: mbind.shared.strict_misplaced, interface: mbind-strict,
- *        backing: anon-shared, condition: quiet}
- *     - {cases: mbind.*.pinned_stays, interface: [mbind-move,
- *        mbind-move-strict],
- *        backing: vmspliced, condition: quiet}
  *     - {cases: mbind.private.move_all_needs_sys_nice,
  *        interface: [mbind-move-all, mbind-move-strict],
  *        backing: anon-private, condition: no-capability}
  *     - {cases: mbind.shared.move_all_needs_sys_nice,
  *        interface: [mbind-move-all, mbind-move-strict],
  *        backing: anon-shared, condition: no-capability}
- *     - {cases: mbind.private.hole, interface: mbind-move-strict,
- *        backing: anon-private, condition: hole}
- *     - {cases: mbind.shared.hole, interface: mbind-move-strict,
- *        backing: anon-shared, condition: hole}
- *     - {cases: mbind.private.bad_arguments, interface: mbind-move,
- *        backing: anon-private, condition: [bad-node, bad-address,
- *          bad-mask-size]}
- *     - {cases: mbind.shared.bad_arguments, interface: mbind-move,
- *        backing: anon-shared, condition: [bad-node, bad-address,
- *          bad-mask-size]}
  */
 #include "harness.h"
 
@@ -86,7 +59,6 @@
 #include "metric.h"
 #include "nodes.h"
 #include "pages.h"
-#include "pin.h"
 #include "policy.h"
 #include "scene.h"
 
@@ -223,16 +195,6 @@ TEST_F(mbind, no_flags)
 	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 0));
 }
 
-TEST_F(mbind, strict_misplaced)
-{
-	struct pages *p = &self->pages;
-
-	EXPECT_EQ(-EIO, bind_all(p, self->b, STRICT));
-	EXPECT_CLEAN(pages_verify(p, "after STRICT failed"));
-	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
-	EXPECT_STREQ("default", pages_policy(p, 0));
-}
-
 TEST_F(mbind, move_skips_mapped_twice)
 {
 	struct pages *p = &self->pages;
@@ -309,103 +271,6 @@ TEST_F(mbind, move_all_needs_sys_nice)
 	pages_want_all(p, self->b);
 	EXPECT_CLEAN(pages_verify(p, "after MOVE without CAP_SYS_NICE"));
 	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
-}
-
-TEST_F(mbind, pinned_stays)
-{
-	struct pages *p = &self->pages;
-	struct pin pin;
-
-	ASSERT_EQ(0, pin_pages(&pin, pages_at(p, 5), 2));
-	EXPECT_EQ(-EIO, bind_all(p, self->b, MOVE | STRICT));
-	pages_want_all(p, self->b);
-	pages_want(p, 5, 2, self->a);
-	EXPECT_CLEAN(pages_verify(p, "pages 5 and 6 pinned, after MOVE"));
-	EXPECT_CLEAN(counters_verify(&self->before, COUNT - 2, 2));
-	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 0));
-	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 5));
-
-	/* Without STRICT a page that stays is no error. */
-	ASSERT_CLEAN(pages_snapshot(p));
-	EXPECT_EQ(0, bind_all(p, self->b, MOVE));
-	EXPECT_CLEAN(pages_verify(p, "pages 5 and 6 pinned, no STRICT"));
-	EXPECT_CLEAN(counters_verify(&self->before, COUNT - 2, 4));
-
-	pin_release(&pin);
-	EXPECT_EQ(0, bind_all(p, self->b, MOVE | STRICT));
-	pages_want_all(p, self->b);
-	EXPECT_CLEAN(pages_verify(p, "unpinned, after MOVE"));
-	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 4));
-}
-
-/* At the head, in the middle and at the tail of the range. */
-TEST_F(mbind, hole)
-{
-	static const int holes[] = { 0, COUNT / 2, COUNT - 1 };
-	struct pages *p = &self->pages;
-	unsigned int i;
-
-	/* Each alone: one at the head would hide that the others are missed. */
-	for (i = 0; i < ARRAY_SIZE(holes); i++) {
-		TH_LOG("hole at page %d", holes[i]);
-		ASSERT_EQ(0, pages_map(p, COUNT, variant->sharing));
-		pages_want_all(p, self->a);
-		ASSERT_EQ(0, pages_populate(p));
-		ASSERT_EQ(0, munmap(pages_at(p, holes[i]), PAGE_BYTES));
-		pages_want(p, holes[i], 1, UNMAPPED);
-		ASSERT_CLEAN(pages_snapshot(p));
-		EXPECT_EQ(-EFAULT, bind_all(p, self->b, MOVE | STRICT));
-		EXPECT_CLEAN(pages_verify(p, "with a hole, after MOVE"));
-		EXPECT_STREQ("default", pages_policy(p, 1));
-		EXPECT_STREQ("default", pages_policy(p, COUNT - 2));
-	}
-	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
-
-	/* Only taking policies away may run across holes. */
-	ASSERT_EQ(0, bind_pages(p, 1, 4, self->a, 0));
-	EXPECT_STREQ(bound_to(self->a), pages_policy(p, 1));
-	EXPECT_EQ(0, numa_mbind(p->addr, COUNT * PAGE_BYTES, MPOL_DEFAULT, 0,
-				0));
-	EXPECT_STREQ("default", pages_policy(p, 1));
-}
-
-TEST_F(mbind, bad_arguments)
-{
-	/* More nodes than any kernel is built for: 2^NODES_SHIFT <= 1024. */
-	unsigned long far[4096 / (8 * sizeof(long))] = { 0 };
-	struct pages *p = &self->pages;
-	size_t bytes = COUNT * PAGE_BYTES;
-	int none = nodes_first_without_memory();
-
-	far[ARRAY_SIZE(far) - 1] = 1;
-	ASSERT_LE(0, none);
-
-	EXPECT_EQ(-EINVAL, bind_all(p, none, MOVE));
-	EXPECT_EQ(-EINVAL, kernel_result(syscall(SYS_mbind, p->addr, bytes,
-						 MPOL_BIND, far, 4096, MOVE)));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_BIND, 0, MOVE));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_DEFAULT,
-				      NODE(self->b), MOVE));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_BIND, NODE(self->b),
-				      1U << 30));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, 1 << 10, NODE(self->b),
-				      MOVE));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr + 1, PAGE_BYTES, MPOL_BIND,
-				      NODE(self->b), MOVE));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, -PAGE_BYTES, MPOL_BIND,
-				      NODE(self->b), MOVE));
-	EXPECT_EQ(0, numa_mbind(p->addr, 0, MPOL_BIND, NODE(self->b), MOVE));
-
-	EXPECT_CLEAN(pages_verify(p, "after bad arguments"));
-	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
-	EXPECT_STREQ("default", pages_policy(p, 0));
-
-	/* Beside a node that has memory, one that has none is left out. */
-	EXPECT_EQ(0, numa_mbind(p->addr, bytes, MPOL_BIND,
-				NODE(self->b) | NODE(none), MOVE | STRICT));
-	pages_want_all(p, self->b);
-	EXPECT_CLEAN(pages_verify(p, "after MOVE to a node and to none"));
-	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 0));
 }
 
 /* Migration is to put each page where a fault would have put it. */

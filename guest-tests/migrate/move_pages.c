@@ -5,7 +5,7 @@
  * says: what is wrong with one page goes to its status (ENOENT, EFAULT, EACCES,
  * EBUSY) and the call goes on; what is wrong with the request (ENODEV, EPERM,
  * ...) or a page that does not move ends it, and the entries from there on are
- * not written.
+ * not written. Pages that others hold, map or own are in move_pages_held.c.
  *
  * testbed:
  *   nodes: 2
@@ -19,31 +19,23 @@
  *     - move_pages.mixed_destinations
  *     - move_pages.status_of_each_page
  *     - move_pages.query
- *     - move_pages.pinned_stays
  *     - move_pages.duplicate_addresses
  *   contract:
  *     8: [move_pages.mixed_destinations, move_pages.status_of_each_page,
- *         move_pages.bad_node, move_pages.pinned_stays]
+ *         move_pages.bad_node]
  *     9: [move_pages.duplicate_addresses, move_pages.query]
- *     10: [move_pages.soft_dirty_stays, move_pages.mlocked_and_read_only]
- *     15: [move_pages.pinned_stays]
+ *     10: [move_pages.soft_dirty_stays]
  *   promises:
  *     addresses-kept: [move_pages.mixed_destinations]
- *     other-process: [move_pages.of_another_process]
  *   covers:
  *     - {cases: [move_pages.mixed_destinations, move_pages.rotate,
- *                move_pages.duplicate_addresses, move_pages.mapped_twice,
- *                move_pages.of_another_process, move_pages.soft_dirty_stays,
+ *                move_pages.duplicate_addresses, move_pages.soft_dirty_stays,
  *                move_pages.many],
  *        interface: move_pages-set, backing: anon-private, condition: quiet}
  *     - {cases: move_pages.status_of_each_page, interface: move_pages-set,
  *        backing: zero-page, condition: quiet}
  *     - {cases: move_pages.query, interface: move_pages-query,
  *        backing: [anon-private, zero-page], condition: quiet}
- *     - {cases: move_pages.pinned_stays, interface: move_pages-set,
- *        backing: vmspliced, condition: quiet}
- *     - {cases: move_pages.mlocked_and_read_only, interface: move_pages-set,
- *        backing: mlocked, condition: quiet}
  *     - {cases: move_pages.status_of_each_page, interface: move_pages-set,
  *        backing: anon-private, condition: hole}
  *     - {cases: move_pages.query, interface: move_pages-query,
@@ -63,13 +55,11 @@
 
 #include "caps.h"
 #include "counters.h"
-#include "holder.h"
 #include "kernel.h"
 #include "metric.h"
 #include "nodes.h"
 #include "pagemap.h"
 #include "pages.h"
-#include "pin.h"
 #include "scene.h"
 
 #define COUNT		16
@@ -112,7 +102,7 @@ FIXTURE_SETUP(move_pages)
 	ASSERT_EQ(0, counters_read(&self->before));
 }
 
-/* Mappings, peers and lowered capabilities end with the test's process. */
+/* Mappings and lowered capabilities end with the test's process. */
 FIXTURE_TEARDOWN(move_pages)
 {
 }
@@ -120,20 +110,6 @@ FIXTURE_TEARDOWN(move_pages)
 /* The call on the first @count entries of the fixture's arrays. */
 #define CALL(count, flags) \
 	numa_move_pages(0, count, self->addrs, self->nodes, self->status, flags)
-
-/* Called in a holder: map every page, by reading it. */
-static long read_all(struct pages *p)
-{
-	return pages_bad(p);
-}
-
-/* Called in a holder: pages of its own, where the parent wants them. */
-static long populate_anew(struct pages *p)
-{
-	if (madvise(p->addr, p->count * PAGE_BYTES, MADV_DONTNEED))
-		return -1;
-	return pages_populate(p);
-}
 
 /* Every other page goes, its neighbours are where they are to be. */
 TEST_F(move_pages, mixed_destinations)
@@ -274,43 +250,6 @@ TEST_F(move_pages, bad_node)
 	EXPECT_CLEAN(counters_verify(&self->before, 2 * ARRAY_SIZE(bad), 0));
 }
 
-/*
- * A pinned page ends the call at the end of its run of entries for one node.
- * The result counts it and all entries not begun. Of a run that was not moved
- * as a whole 6.12 writes no status; what is written is to be true.
- */
-TEST_F(move_pages, pinned_stays)
-{
-	struct pages *p = &self->pages;
-	int i, want[COUNT];
-	struct pin pin;
-
-	ASSERT_EQ(0, pin_pages(&pin, pages_at(p, 2), 1));
-	/* Runs of four to b, four to a (where they are) and eight to b. */
-	for (i = 4; i < 8; i++)
-		self->nodes[i] = self->a;
-	EXPECT_EQ(1 + COUNT - 4, CALL(COUNT, MPOL_MF_MOVE));
-	pages_want(p, 0, 4, self->b);
-	pages_want(p, 2, 1, self->a);
-	EXPECT_CLEAN(pages_verify(p, "page 2 pinned"));
-	EXPECT_CLEAN(counters_verify(&self->before, 3, 1));
-	for (i = 0; i < COUNT; i++) {
-		want[i] = UNWRITTEN;
-		if (i < 4 && self->status[i] != UNWRITTEN)
-			want[i] = i == 2 ? -EBUSY : self->b;
-	}
-	EXPECT_STATUSES(want, self->status, COUNT);
-
-	pin_release(&pin);
-	ASSERT_CLEAN(pages_snapshot(p));
-	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
-	EXPECT_STATUSES(self->nodes, self->status, COUNT);
-	pages_want_all(p, self->b);
-	pages_want(p, 4, 4, self->a);
-	EXPECT_CLEAN(pages_verify(p, "unpinned"));
-	EXPECT_CLEAN(counters_verify(&self->before, 12, 1));
-}
-
 TEST_F(move_pages, duplicate_addresses)
 {
 	const int want[] = { self->b, -EBUSY, self->b, self->b, self->a,
@@ -330,64 +269,6 @@ TEST_F(move_pages, duplicate_addresses)
 	pages_forget_frame(p, 3);
 	EXPECT_CLEAN(pages_verify(p, "after duplicate addresses"));
 	EXPECT_CLEAN(counters_verify(&self->before, 5, 0));
-}
-
-TEST_F(move_pages, mapped_twice)
-{
-	struct pages *p = &self->pages;
-	struct holder holder;
-	int i, want[COUNT];
-
-	ASSERT_EQ(0, holder_start(&holder, p, read_all));
-	ASSERT_CLEAN(pages_snapshot(p));
-	ASSERT_CLEAN(pages_shared_with(p, holder.peer.pid));
-
-	/* Where it is already a page need not be the caller's alone. */
-	self->nodes[3] = self->a;
-	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
-	for (i = 0; i < COUNT; i++)
-		want[i] = i == 3 ? self->a : -EACCES;
-	EXPECT_STATUSES(want, self->status, COUNT);
-	EXPECT_CLEAN(pages_verify(p, "mapped twice, after MOVE"));
-	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
-
-	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE_ALL));
-	pages_want_all(p, self->b);
-	pages_want(p, 3, 1, self->a);
-	EXPECT_STATUSES(self->nodes, self->status, COUNT);
-	EXPECT_CLEAN(pages_verify(p, "mapped twice, after MOVE_ALL"));
-	EXPECT_CLEAN(pages_shared_with(p, holder.peer.pid));
-	EXPECT_EQ(0, holder_bad(&holder));
-	EXPECT_CLEAN(counters_verify(&self->before, COUNT - 1, 0));
-	EXPECT_EQ(0, holder_end(&holder));
-}
-
-/* Pages of another process, seen from here and looked after over there. */
-TEST_F(move_pages, of_another_process)
-{
-	struct pages *p = &self->pages;
-	struct holder holder;
-
-	ASSERT_EQ(0, holder_start(&holder, p, populate_anew));
-	p->pid = holder.peer.pid;
-	ASSERT_CLEAN(pages_snapshot(p));
-	EXPECT_EQ(0, numa_move_pages(p->pid, COUNT, self->addrs, self->nodes,
-				     self->status, MPOL_MF_MOVE));
-	EXPECT_STATUSES(self->nodes, self->status, COUNT);
-	pages_want_all(p, self->b);
-	EXPECT_CLEAN(pages_verify(p, "pages of another process"));
-	EXPECT_EQ(0, holder_bad(&holder));
-	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
-	EXPECT_EQ(0, holder_end(&holder));
-
-	/* The caller's own pages at the same addresses are untouched. */
-	p->pid = 0;
-	pages_want_all(p, self->a);
-	EXPECT_CLEAN(pages_snapshot(p));
-	EXPECT_EQ(0, pages_bad(p));
-	EXPECT_EQ(-ESRCH, numa_move_pages(holder.peer.pid, COUNT, self->addrs,
-					  self->nodes, self->status,
-					  MPOL_MF_MOVE));
 }
 
 TEST_F(move_pages, bad_arguments)
@@ -434,35 +315,6 @@ TEST_F(move_pages, soft_dirty_stays)
 	pages_want_all(p, self->b);
 	EXPECT_CLEAN(pages_verify(p, "every third page soft-dirty"));
 	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
-}
-
-/* Locked pages move and stay locked; read-only ones stay read-only. */
-TEST_F(move_pages, mlocked_and_read_only)
-{
-	struct pages *p = &self->pages;
-	struct holder holder;
-	int i;
-
-	ASSERT_EQ(0, mlock(p->addr, 8 * PAGE_BYTES));
-	ASSERT_EQ(0, mprotect(pages_at(p, 4), 8 * PAGE_BYTES, PROT_READ));
-	ASSERT_CLEAN(pages_snapshot(p));
-	for (i = 0; i < 8; i++)
-		ASSERT_TRUE(p->was[i].kflags & 1UL << KPF_MLOCKED);
-
-	EXPECT_EQ(0, CALL(COUNT, MPOL_MF_MOVE));
-	pages_want_all(p, self->b);
-	EXPECT_CLEAN(pages_verify(p, "locked and read-only pages"));
-	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
-
-	/* A write by a process of its own ends as the protection says. */
-	for (i = 4; i < 12; i++) {
-		if (peer_fork(&holder.peer) == 0) {
-			pages_write(p, i);
-			_exit(0);
-		}
-		EXPECT_EQ(128 + SIGSEGV, holder_end(&holder));
-	}
-	EXPECT_CLEAN(pages_verify(p, "after writes that were refused"));
 }
 
 /* More than fits in one batch, to and fro in runs of 100, timed. */
