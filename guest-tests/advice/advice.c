@@ -102,14 +102,8 @@ FIXTURE_TEARDOWN(advice)
 /* Of @count pages from @first on, those that are swap entries. */
 static long swapped(const struct pages *p, long first, long count)
 {
-	uint64_t entries[count];
-	long i, out = 0;
-
-	if (pagemap_read(p->pid, pages_at(p, first), count, entries))
-		return -1;
-	for (i = 0; i < count; i++)
-		out += (entries[i] & (PM_SWAP | PM_PRESENT)) == PM_SWAP;
-	return out;
+	return pagemap_count(p->pid, pages_at(p, first), count,
+			     PM_SWAP | PM_PRESENT, PM_SWAP);
 }
 
 /* All of them are younger than the last advice, or none is. */

@@ -1,9 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <sys/mman.h>
+
 #include "chores.h"
 #include "creds.h"
 #include "pattern.h"
 #include "pin.h"
 #include "syscalls.h"
+
+long chore_look(struct pages *p)
+{
+	return pages_bad(p);
+}
+
+long chore_populate_anew(struct pages *p)
+{
+	return madvise(p->addr, p->count * PAGE_BYTES, MADV_DONTNEED) ? :
+	       pages_populate(p);
+}
 
 long chore_populate_and_pin(struct pages *p)
 {

@@ -5,6 +5,12 @@
 
 #include "pages.h"
 
+/* Map them, by reading all that are wanted somewhere: how many are bad. */
+long chore_look(struct pages *p);
+
+/* Throw them away, and have pages of its own where they are wanted. */
+long chore_populate_anew(struct pages *p);
+
 /* Populate them, and pin pages 6 and 7 for as long as the child lives. */
 long chore_populate_and_pin(struct pages *p);
 

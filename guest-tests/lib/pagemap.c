@@ -34,6 +34,19 @@ int pagemap_read(pid_t pid, const void *addr, long count, uint64_t *entries)
 	return read_entries(path, (uintptr_t)addr / PAGE_BYTES, count, entries);
 }
 
+long pagemap_count(pid_t pid, const void *addr, long count, uint64_t mask,
+		   uint64_t value)
+{
+	uint64_t entries[count];
+	long i, found = 0;
+
+	if (pagemap_read(pid, addr, count, entries))
+		return -1;
+	for (i = 0; i < count; i++)
+		found += (entries[i] & mask) == value;
+	return found;
+}
+
 uint64_t pagemap_pfn(uint64_t entry)
 {
 	return entry & PM_PRESENT ? entry & PM_PFN_MASK : 0;

@@ -24,6 +24,10 @@
 /* The entries of @count pages from @addr on; pid 0 is the caller's. 0 or -1. */
 int pagemap_read(pid_t pid, const void *addr, long count, uint64_t *entries);
 
+/* Of them, those that have @value in the bits of @mask; -1 if unreadable. */
+long pagemap_count(pid_t pid, const void *addr, long count, uint64_t mask,
+		   uint64_t value);
+
 /* The frame of an entry; 0 where no page is present. */
 uint64_t pagemap_pfn(uint64_t entry);
 

@@ -19,17 +19,11 @@ bool swap_has_room(long pages)
 	return system_meminfo("SwapFree") * 1024 >= pages * (long)PAGE_BYTES;
 }
 
+/* Of shared memory nothing is left in the page table. */
 static long still_mapped(const struct pages *p, long first, long count)
 {
-	uint64_t entries[count];
-	long i, mapped = 0;
-
-	if (pagemap_read(p->pid, pages_at(p, first), count, entries))
-		return -1;
-	/* Of shared memory nothing is left in the page table. */
-	for (i = 0; i < count; i++)
-		mapped += !!(entries[i] & PM_PRESENT);
-	return mapped;
+	return pagemap_count(p->pid, pages_at(p, first), count, PM_PRESENT,
+			     PM_PRESENT);
 }
 
 const char *swap_out(struct pages *p, long first, long count)

@@ -54,6 +54,7 @@
 #include "harness.h"
 
 #include "caps.h"
+#include "chores.h"
 #include "counters.h"
 #include "holder.h"
 #include "metric.h"
@@ -106,12 +107,6 @@ static long bind_pages(struct pages *p, long first, long count, int node,
 static long bind_all(struct pages *p, int node, int flags)
 {
 	return bind_pages(p, 0, p->count, node, flags);
-}
-
-/* Called in a holder: map every page, by reading it. */
-static long read_all(struct pages *p)
-{
-	return pages_bad(p);
 }
 
 /*
@@ -200,7 +195,7 @@ TEST_F(mbind, move_skips_mapped_twice)
 	struct pages *p = &self->pages;
 	struct holder holder;
 
-	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_CLEAN(pages_shared_with(p, holder.peer.pid));
 
@@ -243,7 +238,7 @@ TEST_F(mbind, move_all_mapped_twice)
 	struct pages *p = &self->pages;
 	struct holder holder;
 
-	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_CLEAN(pages_snapshot(p));
 
 	EXPECT_EQ(0, bind_all(p, self->b, MOVE_ALL | STRICT));

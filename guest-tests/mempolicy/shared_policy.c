@@ -39,6 +39,7 @@
 
 #include <sys/stat.h>
 
+#include "chores.h"
 #include "holder.h"
 #include "nodes.h"
 #include "policy.h"
@@ -98,11 +99,6 @@ static long nothing(struct pages *p)
 {
 	(void)p;
 	return 0;
-}
-
-static long read_all(struct pages *p)
-{
-	return pages_bad(p);
 }
 
 static long fault_half(struct pages *p)
@@ -307,7 +303,7 @@ TEST_F(shared_policy, move_all_seen_by_all)
 	ASSERT_EQ(0, pages_populate(p));
 	pages_want_all(other, t->a);
 	ASSERT_EQ(0, pages_bad(other));
-	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_CLEAN(placed_look(t));
 	ASSERT_CLEAN(pages_snapshot(other));
 	EXPECT_EQ(0, bind(p, 4, 8, t->b, MOVE_ALL | STRICT));

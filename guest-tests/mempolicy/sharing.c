@@ -24,6 +24,7 @@
  */
 #include "harness.h"
 
+#include "chores.h"
 #include "holder.h"
 #include "nodes.h"
 #include "policy.h"
@@ -223,11 +224,6 @@ TEST_F(sharing, in_thirds)
 
 /* Called in a holder. */
 
-static long read_all(struct pages *p)
-{
-	return pages_bad(p);
-}
-
 static long write_odd(struct pages *p)
 {
 	long i;
@@ -250,7 +246,7 @@ TEST_F(sharing, copied_on_write)
 
 	START_PRIVATE();
 	ASSERT_EQ(0, nodes_run_on(t->a));
-	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_EQ(0, holder_call(&holder, write_odd));
 	ASSERT_CLEAN(placed_look(t));
 	EXPECT_EQ(0, move(t, MOVE | STRICT));
@@ -278,7 +274,7 @@ TEST_F(sharing, by_three_processes)
 
 	START_PRIVATE();
 	for (i = 0; i < PROCESSES; i++)
-		ASSERT_EQ(0, holder_start(&holders[i], &t->pages, read_all));
+		ASSERT_EQ(0, holder_start(&holders[i], &t->pages, chore_look));
 	ASSERT_CLEAN(placed_look(t));
 	EXPECT_EQ(0, move(t, MOVE | STRICT));
 	EXPECT_CLEAN(placed_verify(t, 0, "in four processes, after MOVE"));

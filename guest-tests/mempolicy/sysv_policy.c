@@ -21,6 +21,7 @@
 #include <sys/ipc.h>
 #include <sys/shm.h>
 
+#include "chores.h"
 #include "holder.h"
 #include "nodes.h"
 #include "policy.h"
@@ -67,11 +68,6 @@ static long fault_half(struct pages *p)
 {
 	policy_fault(p, 0, HALF);
 	return 0;
-}
-
-static long read_all(struct pages *p)
-{
-	return pages_bad(p);
 }
 
 static long bind(struct pages *p, long first, long count, int node, int flags)
@@ -141,7 +137,7 @@ TEST_F(sysv_policy, move)
 
 	pages_want_all(p, t->a);
 	ASSERT_EQ(0, pages_populate(p));
-	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_CLEAN(placed_look(t));
 	EXPECT_EQ(0, bind(p, 0, COUNT, t->b, MOVE | STRICT));
 	EXPECT_CLEAN(placed_verify(t, 0, "attached twice, after MOVE"));

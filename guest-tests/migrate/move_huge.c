@@ -28,6 +28,7 @@
 #include "harness.h"
 
 #include "backings.h"
+#include "chores.h"
 #include "counters.h"
 #include "holder.h"
 #include "kernel.h"
@@ -55,15 +56,8 @@ FIXTURE_VARIANT(move_huge)
 	const struct backing *backing;
 };
 
-FIXTURE_VARIANT_ADD(move_huge, thp)
-{
-	.backing = &backing_thp,
-};
-
-FIXTURE_VARIANT_ADD(move_huge, hugetlb)
-{
-	.backing = &backing_hugetlb_private,
-};
+FIXTURE_VARIANT_ADD(move_huge, thp) { .backing = &backing_thp };
+FIXTURE_VARIANT_ADD(move_huge, hugetlb) { .backing = &backing_hugetlb_private };
 
 /* Two huge pages on node a, and the counters read. */
 FIXTURE_SETUP(move_huge)
@@ -251,19 +245,13 @@ TEST_F(move_huge, pinned)
 	EXPECT_CLEAN(area_finish(&self->area));
 }
 
-/* Called in a holder: map every page, by reading it. */
-static long read_all(struct pages *p)
-{
-	return pages_bad(p);
-}
-
 TEST_F(move_huge, mapped_twice)
 {
 	const bool refused = heads_only(variant->backing);
 	struct pages *p = &self->pages;
 	struct holder holder;
 
-	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_CLEAN(pages_snapshot(p));
 	LIST(2);
 	self->list.addrs[1] = pages_at(p, F + 5);

@@ -27,6 +27,7 @@
  */
 #include "harness.h"
 
+#include "chores.h"
 #include "holder.h"
 #include "movelist_steps.h"
 #include "pagemap.h"
@@ -56,20 +57,6 @@ FIXTURE_SETUP(move_pages)
 /* Mappings and peers end with the test's process. */
 FIXTURE_TEARDOWN(move_pages)
 {
-}
-
-/* Called in a holder: map every page, by reading it. */
-static long read_all(struct pages *p)
-{
-	return pages_bad(p);
-}
-
-/* Called in a holder: pages of its own, where the parent wants them. */
-static long populate_anew(struct pages *p)
-{
-	if (madvise(p->addr, p->count * PAGE_BYTES, MADV_DONTNEED))
-		return -1;
-	return pages_populate(p);
 }
 
 /*
@@ -111,7 +98,7 @@ TEST_F(move_pages, mapped_twice)
 	struct pages *p = &self->pages;
 	struct holder holder;
 
-	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_CLEAN(pages_shared_with(p, holder.peer.pid));
 
@@ -139,7 +126,7 @@ TEST_F(move_pages, of_another_process)
 	struct pages *p = &self->pages;
 	struct holder holder;
 
-	ASSERT_EQ(0, holder_start(&holder, p, populate_anew));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_populate_anew));
 	p->pid = holder.peer.pid;
 	ASSERT_CLEAN(pages_snapshot(p));
 	EXPECT_EQ(0, movelist_call(list, p->pid, MPOL_MF_MOVE));

@@ -35,6 +35,7 @@
 
 #include "harness.h"
 
+#include "chores.h"
 #include "counters.h"
 #include "holder.h"
 #include "metric.h"
@@ -212,12 +213,6 @@ TEST_F(registered, ring_is_closed)
 	EXPECT_CLEAN(counters_verify(&self->before, COUNT, PINNED));
 }
 
-/* Called in a holder: map every page, by reading it. */
-static long read_all(struct pages *p)
-{
-	return pages_bad(p);
-}
-
 /* The caller's pages are its own from then on; the child keeps the old ones. */
 TEST_F(registered, shared_by_fork)
 {
@@ -226,7 +221,7 @@ TEST_F(registered, shared_by_fork)
 	int i;
 
 	ASSERT_EQ(0, pages_over(&theirs, p->addr, COUNT));
-	ASSERT_EQ(0, holder_start(&holder, p, read_all));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_CLEAN(pages_shared_with(p, holder.peer.pid));
 	theirs.pid = holder.peer.pid;
 	pages_want_all(&theirs, self->a);

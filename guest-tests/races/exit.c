@@ -22,6 +22,7 @@
 
 #include "harness.h"
 
+#include "chores.h"
 #include "holder.h"
 #include "nodes.h"
 #include "proc.h"
@@ -61,13 +62,6 @@ static long free_pages(const struct contest *c)
 		free += value;
 	}
 	return free;
-}
-
-static long populate_anew(struct pages *p)
-{
-	if (madvise(p->addr, p->count * PAGE_BYTES, MADV_DONTNEED))
-		return -1;
-	return pages_populate(p);
 }
 
 static long by_migrate_pages(struct contest *c)
@@ -141,7 +135,7 @@ static const char *begin_round(void *contest, int round)
 	/* Gone, and nothing is left that could be moved. */
 	if (move_victim(c) != -ESRCH)
 		return "a process that is gone was moved";
-	if (holder_start(&victim, &c->pages, populate_anew))
+	if (holder_start(&victim, &c->pages, chore_populate_anew))
 		return "cannot start the next child";
 	return "";
 }
@@ -158,7 +152,7 @@ FIXTURE_SETUP(exit)
 	self->race.rounds = ROUNDS;
 	ASSERT_EQ(0, pages_map(&c->pages, COUNT, MAP_PRIVATE));
 	ASSERT_EQ(0, contest_begin(c));
-	ASSERT_EQ(0, holder_start(&victim, &c->pages, populate_anew));
+	ASSERT_EQ(0, holder_start(&victim, &c->pages, chore_populate_anew));
 	self->free_before = free_pages(c);
 	ASSERT_LT(0, self->free_before);
 }

@@ -28,6 +28,7 @@
 
 #include "harness.h"
 
+#include "chores.h"
 #include "holder.h"
 #include "pattern.h"
 #include "race_pages.h"
@@ -173,13 +174,6 @@ static void migrate_holder(void *contest, int round)
 		c->wrong = "migrate_pages(2) failed";
 }
 
-static long populate_anew(struct pages *p)
-{
-	if (madvise(p->addr, p->count * PAGE_BYTES, MADV_DONTNEED))
-		return -1;
-	return pages_populate(p);
-}
-
 TEST_F(fork, migrate_pages)
 {
 	struct contest *c = &self->contest;
@@ -194,7 +188,7 @@ TEST_F(fork, migrate_pages)
 	int there = c->node[1];
 
 	ASSERT_EQ(0, contest_begin(c));
-	ASSERT_EQ(0, holder_start(&holder, p, populate_anew));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_populate_anew));
 	ASSERT_EQ(0, counters_read(&before));
 	ASSERT_CLEAN(race_run(&race));
 	EXPECT_LT(0, c->acted);

@@ -25,6 +25,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 
+#include "chores.h"
 #include "holder.h"
 #include "pagemap.h"
 #include "pattern.h"
@@ -81,11 +82,6 @@ static void write_all(struct pages *p)
 }
 
 /* Called in a holder. */
-
-static long just_look(struct pages *p)
-{
-	return pages_bad(p);
-}
 
 /* Content of its own in the first half. */
 static long write_half(struct pages *p)
@@ -154,7 +150,7 @@ TEST_F(exclusive, fork_then_move)
 	struct holder holder;
 	int i;
 
-	ASSERT_EQ(0, holder_start(&holder, p, just_look));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_EQ(0, exclusive_pages(p));
 	EXPECT_CLEAN(relocate_all_to(p, self->b, "shared by a fork"));
 	EXPECT_CLEAN(pages_shared_with(p, holder.peer.pid));
@@ -182,7 +178,7 @@ TEST_F(exclusive, alone_again)
 	struct pages *p = &self->pages;
 	struct holder holder;
 
-	ASSERT_EQ(0, holder_start(&holder, p, just_look));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	EXPECT_CLEAN(relocate_all_to(p, self->b, "shared by a fork"));
 	EXPECT_EQ(0, holder_end(&holder));
 	EXPECT_CLEAN(relocate_to(p, self->a, "mapped once again"));
@@ -208,7 +204,7 @@ TEST_F(exclusive, copied_after_fork)
 	struct pages *p = &self->pages;
 	struct holder holder;
 
-	ASSERT_EQ(0, holder_start(&holder, p, just_look));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_EQ(0, numa_set_mempolicy(MPOL_BIND, NODE(self->a)));
 	write_all(p);
 	ASSERT_CLEAN(pages_snapshot(p));
@@ -235,7 +231,7 @@ TEST_F(exclusive, write_bit_stays_away)
 	struct holder holder;
 	int i;
 
-	ASSERT_EQ(0, holder_start(&holder, p, just_look));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	EXPECT_CLEAN(relocate_all_to(p, self->b, "shared by a fork"));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_EQ(0, numa_set_mempolicy(MPOL_BIND, NODE(self->b)));

@@ -31,6 +31,7 @@
 
 #include <linux/kernel-page-flags.h>
 
+#include "chores.h"
 #include "disk.h"
 #include "holder.h"
 #include "node_stat.h"
@@ -275,11 +276,6 @@ TEST_F(files, copies_among_pages)
 
 /* Called in a holder. */
 
-static long just_look(struct pages *p)
-{
-	return pages_bad(p);
-}
-
 static long write_new(struct pages *p)
 {
 	write_anew(p);
@@ -292,7 +288,7 @@ TEST_F(files, seen_by_another_process)
 	struct pages *p = &self->pages;
 	struct holder holder;
 
-	ASSERT_EQ(0, holder_start(&holder, p, just_look));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	EXPECT_CLEAN(relocate_all_to(p, self->b, "mapped by two"));
 	EXPECT_CLEAN(pages_shared_with(p, holder.peer.pid));
 	EXPECT_CLEAN(relocate_all_to_by_mbind(p, self->a, "and back"));

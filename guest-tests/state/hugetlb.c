@@ -26,6 +26,7 @@
 
 #include <sys/mman.h>
 
+#include "chores.h"
 #include "holder.h"
 #include "pagemap.h"
 #include "proc.h"
@@ -211,11 +212,6 @@ TEST_F(hugetlb, surplus_goes_along)
 
 /* Called in a holder. */
 
-static long just_look(struct pages *p)
-{
-	return pages_bad(p);
-}
-
 static long write_all(struct pages *p)
 {
 	for (long i = 0; i < p->count; i++)
@@ -235,7 +231,7 @@ TEST_F(hugetlb, mapped_by_two)
 	/* Enough for the copies of private pages. */
 	ASSERT_EQ(0, set_pool(self->a, 4));
 	ASSERT_EQ(0, map_huge(p, variant->sharing, 2, self->a));
-	ASSERT_EQ(0, holder_start(&holder, p, just_look));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_CLEAN(relocate(p, &r));
 	EXPECT_CLEAN(relocate_verify(p, "mapped by two processes"));
 	EXPECT_CLEAN(pages_shared_with(p, holder.peer.pid));

@@ -24,6 +24,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 
+#include "chores.h"
 #include "holder.h"
 #include "memcg.h"
 #include "metric.h"
@@ -71,12 +72,6 @@ static long enter(struct pages *p)
 	return memcg_attach(0);
 }
 
-static long fill_anew(struct pages *p)
-{
-	return madvise(p->addr, p->count * PAGE_BYTES, MADV_DONTNEED) ? :
-	       pages_populate(p);
-}
-
 FIXTURE_SETUP(memcg)
 {
 	struct pages *p = &self->pages;
@@ -88,7 +83,7 @@ FIXTURE_SETUP(memcg)
 	error = memcg_begin(&self->group) ? :
 		holder_start_blind(&self->holder, p) ? :
 		holder_call(&self->holder, enter) ? :
-		holder_call(&self->holder, fill_anew);
+		holder_call(&self->holder, chore_populate_anew);
 	/* A setup that failed is not torn down. */
 	if (error)
 		memcg_end(&self->group);

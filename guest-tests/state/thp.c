@@ -39,6 +39,7 @@
 
 #include <linux/kernel-page-flags.h>
 
+#include "chores.h"
 #include "holder.h"
 #include "node_stat.h"
 #include "pagemap.h"
@@ -174,11 +175,6 @@ TEST_F(thp, account_by_node)
 
 /* Called in a holder. */
 
-static long just_look(struct pages *p)
-{
-	return pages_bad(p);
-}
-
 static long write_all(struct pages *p)
 {
 	for (long i = 0; i < p->count; i++)
@@ -192,7 +188,7 @@ TEST_F(thp, fork_then_move)
 	struct pages *p = &self->pages;
 	struct holder holder;
 
-	ASSERT_EQ(0, holder_start(&holder, p, just_look));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	EXPECT_CLEAN(go(p, self->b, MPOL_MF_MOVE_ALL, false, "in common"));
 	EXPECT_CLEAN(pages_shared_with(p, holder.peer.pid));
 	EXPECT_EQ(0, holder_bad(&holder));

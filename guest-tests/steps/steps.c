@@ -28,12 +28,12 @@
 #include <sched.h>
 
 #include "counters.h"
-#include "nodes.h"
 #include "pagemap.h"
 #include "pages.h"
 #include "pattern.h"
 #include "pin.h"
 #include "placement.h"
+#include "scene.h"
 #include "trace.h"
 
 #define COUNT		16
@@ -60,17 +60,11 @@ static const char *const events[] = {
 
 FIXTURE_SETUP(steps)
 {
-	unsigned long nodes = nodes_with_memory();
 	char filter[64];
 	unsigned int i;
 
-	ASSERT_LE(2, nodes_count(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pages_map(&self->pages, COUNT, MAP_PRIVATE));
-	pages_want_all(&self->pages, self->a);
-	ASSERT_EQ(0, pages_populate(&self->pages));
-	ASSERT_CLEAN(pages_snapshot(&self->pages));
+	FIND_TWO_NODES(self, return);
+	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, trace_begin(&self->trace));
 	snprintf(filter, sizeof(filter), "common_pid == %d", getpid());
 	for (i = 0; i < ARRAY_SIZE(events); i++)
