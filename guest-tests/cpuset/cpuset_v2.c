@@ -64,6 +64,8 @@ FIXTURE(cpuset_v2)
 	int a;
 	int b;
 	int c;
+	unsigned long low;	/* a and b */
+	unsigned long high;	/* b and c, where there is a third */
 	struct cpuset_scene scene;
 };
 
@@ -72,6 +74,8 @@ FIXTURE_SETUP(cpuset_v2)
 {
 	FIND_TWO_NODES(self, return);
 	self->c = THIRD_NODE();
+	self->low = NODE(self->a) | NODE(self->b);
+	self->high = NODE(self->b) | (self->c < 0 ? 0 : NODE(self->c));
 	if (!cpuset_is_available())
 		SKIP(return, "no cpuset controller in /sys/fs/cgroup");
 	ASSERT_CLEAN(cpuset_scene_begin(&self->scene, CPUSET_V2, COUNT));
@@ -173,46 +177,40 @@ TEST_F(cpuset_v2, attach)
 /* {a,b} -> {b,c} -> {a,b}: node by node, no page moved twice. */
 TEST_F(cpuset_v2, pairs)
 {
-	unsigned long low, high;
 	struct pages *p = &self->scene.subject.pages;
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	low = NODE(self->a) | NODE(self->b);
-	high = NODE(self->b) | NODE(self->c);
-	pages_want_dealt(p, low);
-	START_IN_X(low, pages_populate);
-	EXPECT_EQ(0, cpuset_set_mems("x", high));
+	pages_want_dealt(p, self->low);
+	START_IN_X(self->low, pages_populate);
+	EXPECT_EQ(0, cpuset_set_mems("x", self->high));
 	pages_want_moved(p, self->b, self->c);
 	pages_want_moved(p, self->a, self->b);
-	VERIFY_ON(high, "cpuset.mems from {a,b} to {b,c}");
-	EXPECT_STREQ(nodes_text(high), nodes_text(cpuset_effective_mems("x")));
+	VERIFY_ON(self->high, "cpuset.mems from {a,b} to {b,c}");
+	EXPECT_STREQ(nodes_text(self->high), nodes_text(cpuset_effective_mems("x")));
 
 	LOOK();
-	EXPECT_EQ(0, cpuset_set_mems("x", low));
+	EXPECT_EQ(0, cpuset_set_mems("x", self->low));
 	pages_want_moved(p, self->b, self->a);
 	pages_want_moved(p, self->c, self->b);
-	VERIFY_ON(low, "cpuset.mems from {b,c} to {a,b}");
+	VERIFY_ON(self->low, "cpuset.mems from {b,c} to {a,b}");
 	END();
 }
 
 TEST_F(cpuset_v2, attach_pairs)
 {
-	unsigned long low, high;
 	struct pages *p = &self->scene.subject.pages;
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	low = NODE(self->a) | NODE(self->b);
-	high = NODE(self->b) | NODE(self->c);
-	pages_want_dealt(p, low);
-	START_IN_X(low, pages_populate);
-	ASSERT_EQ(0, cpuset_set_mems("y", high));
+	pages_want_dealt(p, self->low);
+	START_IN_X(self->low, pages_populate);
+	ASSERT_EQ(0, cpuset_set_mems("y", self->high));
 	LOOK();
 	EXPECT_EQ(0, cpuset_attach("y", p->pid));
 	pages_want_moved(p, self->b, self->c);
 	pages_want_moved(p, self->a, self->b);
-	VERIFY_ON(high, "from x {a,b} to y {b,c}");
+	VERIFY_ON(self->high, "from x {a,b} to y {b,c}");
 	END();
 }
 

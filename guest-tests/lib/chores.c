@@ -5,7 +5,20 @@
 #include "creds.h"
 #include "pattern.h"
 #include "pin.h"
+#include "policy.h"
 #include "syscalls.h"
+
+long chore_nothing(struct pages *p)
+{
+	(void)p;
+	return 0;
+}
+
+long chore_fault_half(struct pages *p)
+{
+	policy_fault(p, 0, p->count / 2);
+	return 0;
+}
 
 long chore_look(struct pages *p)
 {

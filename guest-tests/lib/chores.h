@@ -5,6 +5,12 @@
 
 #include "pages.h"
 
+/* Nothing: it is there, and has them mapped. */
+long chore_nothing(struct pages *p);
+
+/* Fill the first half of them, wherever the policies have it. */
+long chore_fault_half(struct pages *p);
+
 /* Map them, by reading all that are wanted somewhere: how many are bad. */
 long chore_look(struct pages *p);
 

@@ -76,6 +76,22 @@ const char *policy_check(struct pages *p, long index, int mode,
 	return policy_check_asked(p, index, mode, nodes, nodes);
 }
 
+const char *policy_check_amid(struct pages *p, long first, long count, int node)
+{
+	const char *bound = policy_text(MPOL_BIND, NODE(node)), *want, *is;
+	long i;
+
+	problems_clear(&p->problems);
+	for (i = first - 1; i <= first + count; i++) {
+		want = i < first || i == first + count ? "default" : bound;
+		is = pages_policy(p, i);
+		if (strcmp(want, is))
+			problems_add(&p->problems,
+				     "page %ld: wanted %s, is %s", i, want, is);
+	}
+	return problems_text(&p->problems);
+}
+
 long policy_bind(const struct pages *p, long first, long count, int mode,
 		 unsigned long nodes, int flags)
 {

@@ -28,6 +28,13 @@ const char *policy_check(struct pages *p, long index, int mode,
 const char *policy_check_asked(struct pages *p, long index, int mode,
 			       unsigned long asked, unsigned long governs);
 
+/*
+ * "" if @count pages from @first on are bound to @node, and what lies on both
+ * sides of them is under no policy, as get_mempolicy(2) tells.
+ */
+const char *policy_check_amid(struct pages *p, long first, long count,
+			      int node);
+
 /* mbind(2) on @count pages from @first on. 0 or -errno. */
 long policy_bind(const struct pages *p, long first, long count, int mode,
 		 unsigned long nodes, int flags);

@@ -22,6 +22,7 @@
 #include <pthread.h>
 #include <sys/wait.h>
 
+#include "chores.h"
 #include "holder.h"
 #include "nodes.h"
 #include "placement.h"
@@ -87,12 +88,6 @@ static long drop_and_fault_second(struct pages *p)
 	return error;
 }
 
-static long nothing(struct pages *p)
-{
-	(void)p;
-	return 0;
-}
-
 /* A child starts with the parent's policy, and from then on has its own. */
 TEST_F(inherit, fork)
 {
@@ -101,7 +96,7 @@ TEST_F(inherit, fork)
 	struct holder holder;
 
 	ASSERT_EQ(0, numa_set_mempolicy(MPOL_BIND, NODE(t->b)));
-	ASSERT_EQ(0, holder_start(&holder, p, nothing));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_nothing));
 	p->pid = holder.peer.pid;
 	EXPECT_STREQ(policy_text(MPOL_BIND, NODE(t->b)), shown_of(p->pid, p));
 	EXPECT_EQ(0, holder_call(&holder, fault_first));
@@ -133,7 +128,7 @@ TEST_F(inherit, fork_and_ranges)
 	struct holder holder;
 
 	ASSERT_EQ(0, policy_bind(p, 0, COUNT, MPOL_BIND, NODE(t->b), 0));
-	ASSERT_EQ(0, holder_start(&holder, p, nothing));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_nothing));
 	p->pid = holder.peer.pid;
 	EXPECT_CLEAN(policy_check(p, 0, MPOL_BIND, NODE(t->b)));
 	EXPECT_EQ(0, holder_call(&holder, fault_first));

@@ -93,20 +93,6 @@ static long bind(const struct pages *p, long first, long count, int node,
 	return policy_bind(p, first, count, MPOL_BIND, NODE(node), flags);
 }
 
-/* Called in a holder: it goes by its own mapping. */
-
-static long nothing(struct pages *p)
-{
-	(void)p;
-	return 0;
-}
-
-static long fault_half(struct pages *p)
-{
-	policy_fault(p, 0, HALF);
-	return 0;
-}
-
 /* In part of the range, through the other mapping: seen at either. */
 TEST_F(shared_policy, another_mapping)
 {
@@ -114,12 +100,7 @@ TEST_F(shared_policy, another_mapping)
 	struct pages *other = &self->other;
 
 	EXPECT_EQ(0, bind(&t->pages, 4, 8, t->b, 0));
-	EXPECT_STREQ("default", pages_policy(other, 3));
-	EXPECT_STREQ(policy_text(MPOL_BIND, NODE(t->b)),
-		     pages_policy(other, 4));
-	EXPECT_STREQ(policy_text(MPOL_BIND, NODE(t->b)),
-		     pages_policy(other, 11));
-	EXPECT_STREQ("default", pages_policy(other, 12));
+	EXPECT_CLEAN(policy_check_amid(other, 4, 8, t->b));
 	policy_fault(other, 0, COUNT);
 	pages_want_all(other, t->a);
 	pages_want(other, 4, 8, t->b);
@@ -134,11 +115,11 @@ TEST_F(shared_policy, another_process)
 	struct pages *p = &t->pages;
 	struct holder holder;
 
-	ASSERT_EQ(0, holder_start(&holder, p, nothing));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_nothing));
 	EXPECT_EQ(0, bind(p, 0, COUNT, t->b, 0));
 	p->pid = holder.peer.pid;
 	EXPECT_CLEAN(policy_check(p, 0, MPOL_BIND, NODE(t->b)));
-	EXPECT_EQ(0, holder_call(&holder, fault_half));
+	EXPECT_EQ(0, holder_call(&holder, chore_fault_half));
 	pages_want(p, 0, HALF, t->b);
 	EXPECT_CLEAN(pages_snapshot(p));
 
