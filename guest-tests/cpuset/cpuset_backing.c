@@ -167,18 +167,13 @@
  */
 #include "harness.h"
 
-#include "backing_child.h"
 #include "backings.h"
-#include "cpuset.h"
+#include "cpuset_child.h"
 #include "nodes.h"
-#include "syscalls.h"
 
 FIXTURE(cpuset_backing)
 {
-	int a;
-	int b;
-	struct cpuset_root root;
-	struct area_child child;
+	struct cpuset_child c;
 };
 
 FIXTURE_VARIANT(cpuset_backing)
@@ -188,56 +183,32 @@ FIXTURE_VARIANT(cpuset_backing)
 
 BACKINGS(cpuset_backing);
 
-/* A child in group "x", whose mems are node a, with an area there. */
 FIXTURE_SETUP(cpuset_backing)
 {
-	struct area_child *c = &self->child;
 	unsigned long nodes = nodes_with_memory();
-	long error;
 
 	if (nodes_count(nodes) < 2)
 		SKIP(return, "needs 2 nodes with memory, has %s",
 		     nodes_text(nodes));
 	if (!cpuset_is_available())
 		SKIP(return, "no cpuset controller in /sys/fs/cgroup");
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, area_child_map(c, variant->backing, self->a));
-	ASSERT_EQ(0, cpuset_begin(&self->root));
-	error = cpuset_create("x") ? : cpuset_set_mems("x", NODE(self->a)) ? :
-		area_child_start(c) ? :
-		cpuset_attach("x", c->subject.pages.pid);
-	/* A setup that failed is not torn down. */
-	if (error)
-		cpuset_end(&self->root);
-	ASSERT_EQ(0, error);
-	EXPECT_CLEAN(area_child_look(c));
+	ASSERT_CLEAN(cpuset_child_begin(&self->c, CPUSET_V2,
+					variant->backing));
 }
 
 FIXTURE_TEARDOWN(cpuset_backing)
 {
-	area_release(&self->child.area);
-	EXPECT_EQ(0, cpuset_end(&self->root));
+	EXPECT_EQ(0, cpuset_child_end(&self->c));
 }
 
 TEST_F(cpuset_backing, change_of_mems)
 {
-	struct area_child *c = &self->child;
-
-	EXPECT_EQ(0, cpuset_set_mems("x", NODE(self->b)));
-	EXPECT_CLEAN(area_child_verify(c, self->b, "cpuset.mems from a to b"));
-	EXPECT_EQ(0, area_child_finish(c));
+	EXPECT_CLEAN(cpuset_child_change_mems(&self->c));
 }
 
 TEST_F(cpuset_backing, attach)
 {
-	struct area_child *c = &self->child;
-
-	ASSERT_EQ(0, cpuset_create("y"));
-	ASSERT_EQ(0, cpuset_set_mems("y", NODE(self->b)));
-	EXPECT_EQ(0, cpuset_attach("y", c->subject.pages.pid));
-	EXPECT_CLEAN(area_child_verify(c, self->b, "from x (a) to y (b)"));
-	EXPECT_EQ(0, area_child_finish(c));
+	EXPECT_CLEAN(cpuset_child_attach(&self->c));
 }
 
 TEST_HARNESS_MAIN

@@ -36,6 +36,18 @@ long area_fill(struct area *area)
 	return error;
 }
 
+long area_bind_task(const struct area *area)
+{
+	return area->pages->by_policy ? 0 :
+	       numa_set_mempolicy(MPOL_BIND, NODE(area->home));
+}
+
+long area_unbind_task(const struct area *area)
+{
+	return area->pages->by_policy ? 0 :
+	       numa_set_mempolicy(MPOL_DEFAULT, 0);
+}
+
 /* Whether page @index is there, of the folio that it is part of. */
 static bool is_present(const struct area *area, long index)
 {

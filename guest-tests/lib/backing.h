@@ -36,6 +36,10 @@ struct backing {
 	long mapped;		/* of them, from the first on; 0: all */
 	bool twice;		/* mapped at two addresses of one process */
 	bool thp;		/* folios are as large as a PMD maps */
+	/* New pages are the page cache's, by the task's policy alone. */
+	bool page_cache;
+	bool renews;		/* @finish replaces all pages by new ones */
+	long missing;		/* base pages behind it, not there till @finish */
 	bool (*splits)(void);	/* migration splits them; NULL: it does not */
 	/* Set area->pages over new, empty memory. 0 or -1. */
 	int (*map)(struct area *area);
@@ -106,6 +110,13 @@ void *area_reserve(size_t bytes, size_t align);
 
 /* Map count base pages of @fd, or anonymous ones for -1, at such a place. */
 int area_map_fd(struct area *area, int fd, int prot, int flags, size_t align);
+
+/*
+ * Around what allocates pages of @area by the policy of the task: bind it to
+ * the node that they are wanted on, but with pages->by_policy. 0 or -errno.
+ */
+long area_bind_task(const struct area *area);
+long area_unbind_task(const struct area *area);
 
 /* Have another process map all pages, by reading. 0 or -1. */
 long area_share(struct area *area);

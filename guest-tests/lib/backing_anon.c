@@ -150,6 +150,7 @@ const struct backing backing_zero_page = {
 	.absent = UNMAPPED,
 	.count = 16,
 	.folio = 1,
+	.renews = true,
 	.map = map_private,
 	.fill = fill_by_reading,
 	.check = is_zero,

@@ -30,6 +30,13 @@ const char *area_child_look(struct area_child *c);
  */
 const char *area_child_verify(struct area_child *c, int to, const char *what);
 
+/* The same for a move by @flags: what others map too stays without MOVE_ALL. */
+const char *area_child_verify_moved(struct area_child *c, int to,
+				    unsigned int flags, const char *what);
+
+/* How many pages migrate_pages(2) is to say that it left; after a look. */
+long area_child_left(const struct area_child *c, int to, unsigned int flags);
+
 /* Have it look at what only it can see, and end it. 0 or not. */
 long area_child_finish(struct area_child *c);
 

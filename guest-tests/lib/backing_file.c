@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Page cache of a file that is on a disk, and private copies of its pages. */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -44,12 +45,19 @@ static int map_twice(struct area *area)
 
 typedef void (*page_fill)(void *page, uint64_t seed, uint64_t number);
 
+/* Have the pages read in anew: they are clean, and not mapped yet. */
+static long drop(struct area *area)
+{
+	return posix_fadvise(area->fd, 0, 0, POSIX_FADV_DONTNEED) ? :
+	       area_is_out(area) ? 0 : -1;
+}
+
 /* The cache's pages come to be by write(2), under the policy of the task. */
 static long write_file(struct area *area, page_fill fill_page)
 {
 	struct pages *p = area->pages;
 	char page[PAGE_BYTES];
-	long i, error = numa_set_mempolicy(MPOL_BIND, NODE(area->home));
+	long i, error = area_bind_task(area);
 
 	area->saved[ON_DISK] = p->seed;
 	for (i = 0; i < p->count && !error; i++) {
@@ -58,8 +66,8 @@ static long write_file(struct area *area, page_fill fill_page)
 		    (ssize_t)PAGE_BYTES)
 			error = -1;
 	}
-	return error ? : numa_set_mempolicy(MPOL_DEFAULT, 0) ? :
-	       fsync(area->fd);
+	error = error ? : area_unbind_task(area) ? : fsync(area->fd);
+	return error || !p->by_policy ? error : drop(area);
 }
 
 static long fill_clean(struct area *area)
@@ -193,6 +201,7 @@ static void end(struct area *area)
 
 const struct backing backing_file_clean = {
 	.name = "file-clean",
+	.page_cache = true,
 	.count = 16,
 	.folio = 1,
 	.map = map_private,
@@ -204,6 +213,7 @@ const struct backing backing_file_clean = {
 
 const struct backing backing_file_dirty = {
 	.name = "file-dirty",
+	.page_cache = true,
 	.count = 16,
 	.folio = 1,
 	.map = map_shared,
@@ -229,6 +239,7 @@ const struct backing backing_file_shared = {
 	.name = "file-shared",
 	.fate = FATE_SHARED,
 	.twice = true,
+	.page_cache = true,
 	.count = 16,
 	.folio = 1,
 	.map = map_twice,
@@ -242,6 +253,7 @@ const struct backing backing_file_shared = {
 const struct backing backing_file_shared_by_two = {
 	.name = "file-shared",
 	.fate = FATE_SHARED,
+	.page_cache = true,
 	.count = 16,
 	.folio = 1,
 	.map = map_shared,
@@ -327,6 +339,7 @@ static const char *run_text(struct area *area)
 const struct backing backing_text = {
 	.name = "text",
 	.fate = FATE_SHARED,
+	.page_cache = true,
 	.count = 16,
 	.folio = 1,
 	.map = map_text,

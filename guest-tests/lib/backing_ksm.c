@@ -79,9 +79,9 @@ static long merge_with(struct area *area, char *copy)
 static long fill(struct area *area)
 {
 	return pages_populate(area->pages) ? :
-	       numa_set_mempolicy(MPOL_BIND, NODE(area->home)) ? :
+	       area_bind_task(area) ? :
 	       merge_with(area, area->twin) ? :
-	       numa_set_mempolicy(MPOL_DEFAULT, 0);
+	       area_unbind_task(area);
 }
 
 static const char *is_ksm(struct area *area)
@@ -119,6 +119,7 @@ const struct backing backing_ksm = {
 	.twice = true,
 	.count = 16,
 	.folio = 1,
+	.renews = true,
 	.map = map,
 	.fill = fill,
 	.check = is_ksm,

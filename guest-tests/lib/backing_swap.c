@@ -120,6 +120,7 @@ const struct backing backing_swapped_out = {
 	.absent = UNTOUCHED,
 	.count = 16,
 	.folio = 1,
+	.renews = true,
 	.map = map,
 	.fill = fill_and_page_out,
 	.check = is_swapped,
@@ -130,10 +131,10 @@ const struct backing backing_swapped_out = {
 static long fill_swap_cache(struct area *area)
 {
 	long error = fill_and_page_out(area) ? :
-		     numa_set_mempolicy(MPOL_BIND, NODE(area->home));
+		     area_bind_task(area);
 
 	return error ? : pages_bad(area->pages) ? :
-	       numa_set_mempolicy(MPOL_DEFAULT, 0);
+	       area_unbind_task(area);
 }
 
 static const char *is_swap_cache(struct area *area)
@@ -158,6 +159,7 @@ const struct backing backing_swap_cache = {
 	.name = "swap-cache",
 	.count = 16,
 	.folio = 1,
+	.renews = true,
 	.map = map,
 	.fill = fill_swap_cache,
 	.check = is_swap_cache,

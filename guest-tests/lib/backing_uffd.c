@@ -21,7 +21,8 @@
 
 static int map(struct area *area)
 {
-	size_t bytes = (area->backing->count + 1) * PAGE_BYTES;
+	const struct backing *b = area->backing;
+	size_t bytes = (b->count + b->missing) * PAGE_BYTES;
 	void *at = area_reserve(bytes, PAGE_BYTES);
 
 	if (at == MAP_FAILED ||
@@ -166,6 +167,7 @@ const struct backing backing_uffd_registered = {
 	.name = "uffd-registered",
 	.count = 16,
 	.folio = 1,
+	.missing = 1,
 	.map = map,
 	.fill = fill,
 	.check = is_watched,

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
 #include <grp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "creds.h"
+#include "peer.h"
 
 static int keep_only(unsigned long caps)
 {
@@ -32,4 +34,34 @@ int creds_become(uid_t user, unsigned long caps, bool dumpable)
 	    keep_only(caps))
 		return -1;
 	return prctl(PR_SET_DUMPABLE, dumpable);
+}
+
+int creds_lend(uid_t user)
+{
+	return setresgid(user, user, 0) || setresuid(user, user, 0) ? -1 :
+	       prctl(PR_SET_DUMPABLE, true);
+}
+
+int creds_return(void)
+{
+	return setresuid(0, 0, 0) || setresgid(0, 0, 0) ? -1 :
+	       prctl(PR_SET_DUMPABLE, true);
+}
+
+long creds_ask(uid_t user, unsigned long caps, long (*fn)(const void *argument),
+	       const void *argument)
+{
+	long result = -ECHILD;
+	struct peer peer;
+	pid_t pid = peer_fork(&peer);
+
+	if (pid == 0) {
+		if (!creds_become(user, caps, true))
+			result = fn(argument);
+		peer_send(&peer, result);
+		_exit(0);
+	}
+	if (pid < 0 || peer_receive(&peer, &result))
+		return -ECHILD;
+	return peer_end(&peer) ? -ECHILD : result;
 }

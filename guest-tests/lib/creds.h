@@ -24,4 +24,18 @@
  */
 int creds_become(uid_t user, unsigned long caps, bool dumpable);
 
+/*
+ * Be @user without any capability, for others to see, until creds_return(): the
+ * saved ids stay those of root. 0 or -1.
+ */
+int creds_lend(uid_t user);
+int creds_return(void);
+
+/*
+ * What @fn answers to @argument in a process of its own that has become @user
+ * with @caps. -ECHILD if there was none.
+ */
+long creds_ask(uid_t user, unsigned long caps, long (*fn)(const void *argument),
+	       const void *argument);
+
 #endif /* TESTBED_CREDS_H */

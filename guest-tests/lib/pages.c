@@ -139,7 +139,7 @@ long pages_populate(struct pages *p)
 	for (i = 0; i < p->count; i++) {
 		if (p->want[i] < 0)
 			continue;
-		if (p->want[i] != bound) {
+		if (p->want[i] != bound && !p->by_policy) {
 			bound = p->want[i];
 			error = numa_set_mempolicy(MPOL_BIND, NODE(bound));
 			if (error)
@@ -147,7 +147,7 @@ long pages_populate(struct pages *p)
 		}
 		pattern_fill(pages_at(p, i), p->seed, i);
 	}
-	return numa_set_mempolicy(MPOL_DEFAULT, 0);
+	return p->by_policy ? 0 : numa_set_mempolicy(MPOL_DEFAULT, 0);
 }
 
 /* The offset of the first byte or word that is wrong, or -1. */

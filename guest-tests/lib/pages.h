@@ -12,6 +12,7 @@
 #define TESTBED_PAGES_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -36,6 +37,7 @@ struct pages {
 	struct page_state *was;	/* at the snapshot */
 	struct page_state *now;
 	uint64_t unkept;	/* kpageflags that may come and go: 1 << KPF_x */
+	bool by_policy;		/* populate them wherever the kernel does */
 	/* What pattern_check() is to others; NULL: pattern_check() itself. */
 	int (*check)(const void *page, uint64_t seed, uint64_t number);
 	struct problems problems;
@@ -76,7 +78,8 @@ long pages_to_move(const struct pages *p);
 
 /*
  * Fill every page that is wanted on a node, allocating it there, without
- * leaving a policy on the range. 0 or -errno.
+ * leaving a policy on the range or on the task; by_policy: wherever it comes to
+ * be by those that are set. 0 or -errno.
  */
 long pages_populate(struct pages *p);
 

@@ -175,7 +175,6 @@
 
 #include "backing_child.h"
 #include "backings.h"
-#include "kernel.h"
 #include "nodes.h"
 #include "scene.h"
 #include "syscalls.h"
@@ -208,26 +207,11 @@ FIXTURE_TEARDOWN(migrate_pages_backing)
 	area_release(&self->child.area);
 }
 
-/*
- * What the call is to return. Since 6.7 it counts what cannot be isolated, and
- * a page that is met again at another address is that, having been isolated at
- * the first: it is counted, and moves (queue_folios_pte_range() says so).
- */
-static long result(const struct area *area, int to)
-{
-	const struct backing *backing = area->backing;
-
-	if (backing->fate == FATE_PINNED ||
-	    (backing->twice && !kernel_before(6, 7)))
-		return area_misplaced(area, backing->count, to);
-	return 0;
-}
-
 TEST_F(migrate_pages_backing, child)
 {
 	struct area_child *c = &self->child;
 
-	EXPECT_EQ(result(&c->area, self->b),
+	EXPECT_EQ(area_child_left(c, self->b, MPOL_MF_MOVE_ALL),
 		  numa_migrate_pages(c->subject.pages.pid, NODE(self->a),
 				     NODE(self->b)));
 	EXPECT_CLEAN(area_child_verify(c, self->b, "from a to b"));
@@ -258,7 +242,7 @@ TEST_F(migrate_pages_backing, self)
 	/* Text is mapped when it is first run: that is before the look. */
 	ASSERT_EQ(0, holder_call(&c->subject.holder, move_nothing));
 	ASSERT_CLEAN(area_child_look(c));
-	EXPECT_EQ(result(&c->area, self->b),
+	EXPECT_EQ(area_child_left(c, self->b, MPOL_MF_MOVE_ALL),
 		  holder_call(&c->subject.holder, move_itself));
 	EXPECT_CLEAN(area_child_verify(c, self->b, "itself from a to b"));
 	EXPECT_EQ(0, area_child_finish(c));
