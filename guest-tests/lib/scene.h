@@ -50,4 +50,7 @@ const char *scene_pages(struct pages *p, long count, int sharing, int node);
 const char *scene_area(struct area *area, const struct backing *backing,
 		       struct pages *p, int node);
 
+/* The same of one that area_map() made. */
+const char *scene_fill_area(struct area *area);
+
 #endif /* TESTBED_SCENE_H */

@@ -76,6 +76,7 @@
 #include "kernel.h"
 #include "nodes.h"
 #include "policy.h"
+#include "scene.h"
 #include "syscalls.h"
 
 FIXTURE(home_node_backing)
@@ -97,13 +98,7 @@ BACKINGS(home_node_backing);
 /* An area that is still empty; the thread runs on a, which is its local node. */
 FIXTURE_SETUP(home_node_backing)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, nodes_run_on(self->a));
 	ASSERT_EQ(0, area_map(&self->area, variant->backing, &self->pages,
 			      self->a));
@@ -116,9 +111,7 @@ FIXTURE_TEARDOWN(home_node_backing)
 
 /* It is on a, and this is noted. */
 #define START_ON_A() do {						\
-	ASSERT_EQ(0, area_fill(&self->area));				\
-	ASSERT_CLEAN(pages_snapshot(&self->pages));			\
-	ASSERT_CLEAN(variant->backing->check(&self->area));		\
+	ASSERT_CLEAN(scene_fill_area(&self->area));			\
 	ASSERT_EQ(0, counters_read(&self->before));			\
 } while (0)
 

@@ -78,10 +78,9 @@
 
 #include "backing_child.h"
 #include "backings.h"
+#include "migratepages.h"
 #include "nodes.h"
-#include "program.h"
-
-#define TOOL		"/usr/bin/migratepages"
+#include "scene.h"
 
 FIXTURE(migratepages_tool_backing)
 {
@@ -101,13 +100,7 @@ BACKINGS(migratepages_tool_backing);
 /* A child with an area on node a. */
 FIXTURE_SETUP(migratepages_tool_backing)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, area_child_map(&self->child, variant->backing, self->a));
 	ASSERT_EQ(0, area_child_start(&self->child));
 	ASSERT_CLEAN(area_child_look(&self->child));
@@ -121,14 +114,11 @@ FIXTURE_TEARDOWN(migratepages_tool_backing)
 TEST_F(migratepages_tool_backing, moves)
 {
 	struct area_child *c = &self->child;
-	char pid[16];
 
-	snprintf(pid, sizeof(pid), "%d", c->subject.pages.pid);
-	ASSERT_EQ(0, program_run(&self->tool, TOOL, pid,
-				 nodes_text(NODE(self->a)),
-				 nodes_text(NODE(self->b)), NULL));
-	EXPECT_EQ(0, self->tool.status);
-	EXPECT_STREQ("", self->tool.said);
+	ASSERT_EQ(0, migratepages_run(&self->tool, c->subject.pages.pid,
+				      nodes_text(NODE(self->a)),
+				      nodes_text(NODE(self->b))));
+	EXPECT_SILENT();
 	EXPECT_CLEAN(area_child_verify(c, self->b, "migratepages from a to b"));
 	EXPECT_EQ(0, area_child_finish(c));
 }

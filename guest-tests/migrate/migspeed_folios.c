@@ -25,6 +25,7 @@
 #include "migspeed.h"
 #include "nodes.h"
 #include "proc.h"
+#include "scene.h"
 #include "syscalls.h"
 #include "trace.h"
 
@@ -48,13 +49,7 @@ FIXTURE(migspeed_folios)
 
 FIXTURE_SETUP(migspeed_folios)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, counters_read(&self->before));
 }
 

@@ -41,6 +41,7 @@
 #include "nodes.h"
 #include "proc.h"
 #include "program.h"
+#include "scene.h"
 #include "swap.h"
 
 /* Unless -p says otherwise. */
@@ -65,13 +66,7 @@ FIXTURE(migspeed)
 
 FIXTURE_SETUP(migspeed)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, counters_read(&self->before));
 }
 

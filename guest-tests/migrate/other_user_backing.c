@@ -96,7 +96,7 @@
 #include "backing_child.h"
 #include "backings.h"
 #include "creds.h"
-#include "nodes.h"
+#include "scene.h"
 #include "syscalls.h"
 
 FIXTURE(other_user_backing)
@@ -132,13 +132,8 @@ static long become_root(struct pages *p)
 FIXTURE_SETUP(other_user_backing)
 {
 	struct area_child *c = &self->child;
-	unsigned long nodes = nodes_with_memory();
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, area_child_map(c, variant->backing, self->a));
 	ASSERT_EQ(0, area_child_start(c));
 	ASSERT_EQ(0, holder_call(&c->subject.holder, become_user));
