@@ -18,7 +18,7 @@
 
 #include <errno.h>
 
-#include "cpuset_steps.h"
+#include "cpuset_scene.h"
 #include "nodes.h"
 #include "scene.h"
 
@@ -43,7 +43,7 @@ FIXTURE_TEARDOWN_PARENT(cpuset_v1_rules)
 }
 
 /* A process in "x", whose mems are a. */
-#define START_ON_A() do {						\
+#define START_IN_X() do {						\
 	pages_want_all(&self->scene.subject.pages, self->a);		\
 	ASSERT_CLEAN(cpuset_scene_start(&self->scene, NODE(self->a),	\
 					pages_populate));		\
@@ -54,6 +54,9 @@ FIXTURE_TEARDOWN_PARENT(cpuset_v1_rules)
 	EXPECT_EQ(0, subject_moved());					\
 } while (0)
 
+#define END() \
+	EXPECT_EQ(0, holder_end(&self->scene.subject.holder))
+
 #define EXPECT_MEMS(nodes, name) do {					\
 	EXPECT_CLEAN(cpuset_same(nodes, cpuset_mems(name)));		\
 	EXPECT_CLEAN(cpuset_same(nodes, cpuset_effective_mems(name)));	\
@@ -62,7 +65,7 @@ FIXTURE_TEARDOWN_PARENT(cpuset_v1_rules)
 /* A new group has none, and takes no process before it has some. */
 TEST_F(cpuset_v1_rules, no_mems_no_process)
 {
-	START_ON_A();
+	START_IN_X();
 	EXPECT_MEMS(0, "y");
 	EXPECT_EQ(-ENOSPC, cpuset_attach("y", self->scene.subject.pages.pid));
 	VERIFY_STAYED("refused by a group without mems");
@@ -73,7 +76,7 @@ TEST_F(cpuset_v1_rules, not_emptied_under_a_process)
 {
 	const unsigned long a = NODE(self->a), b = NODE(self->b);
 
-	START_ON_A();
+	START_IN_X();
 	EXPECT_EQ(-ENOSPC, cpuset_set_mems("x", 0));
 	EXPECT_MEMS(a, "x");
 	VERIFY_STAYED("mems not emptied");
@@ -90,7 +93,7 @@ TEST_F(cpuset_v1_rules, subset_of_the_parent)
 {
 	const unsigned long a = NODE(self->a), b = NODE(self->b);
 
-	START_ON_A();
+	START_IN_X();
 	ASSERT_EQ(0, cpuset_create("x/in"));
 	EXPECT_EQ(-EACCES, cpuset_set_mems("x/in", b));
 	EXPECT_EQ(-EACCES, cpuset_set_mems("x/in", a | b));
@@ -113,7 +116,7 @@ TEST_F(cpuset_v1_rules, exclusive_of_a_sibling)
 {
 	const unsigned long a = NODE(self->a), b = NODE(self->b);
 
-	START_ON_A();
+	START_IN_X();
 	EXPECT_EQ(0, cpuset_write("x", "cpuset.mem_exclusive", "1"));
 	EXPECT_EQ(-EINVAL, cpuset_set_mems("y", a));
 	EXPECT_EQ(-EINVAL, cpuset_set_mems("y", a | b));
@@ -157,7 +160,7 @@ TEST_F(cpuset_v1_rules, text_that_is_no_set)
 	static const char junk[][4] = { "x", "0-", "1-0", "0:1", "-1" };
 	unsigned int i;
 
-	START_ON_A();
+	START_IN_X();
 	for (i = 0; i < sizeof(junk) / sizeof(*junk); i++)
 		EXPECT_EQ(-EINVAL, cpuset_write("x", "cpuset.mems", junk[i]))
 			TH_LOG("written: %s", junk[i]);
