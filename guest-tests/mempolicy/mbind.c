@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * mbind(2) on pages that exist: MPOL_MF_MOVE and MPOL_MF_MOVE_ALL on private
- * and shared memory; mbind_errors.c has what fails. What is expected is what
- * do_mbind() and queue_pages_range() in mm/mempolicy.c of 6.12 say: MOVE skips
- * a page that is mapped more than once, and skipping it is not a failure, so
- * MOVE | STRICT succeeds and leaves it where it is.
+ * and shared memory, and bad arguments; mbind_errors.c has pages on which it
+ * fails. What is expected is what do_mbind() and queue_pages_range() in
+ * mm/mempolicy.c of 6.12 say: MOVE skips a page that is mapped more than once,
+ * and skipping it is not a failure, so MOVE | STRICT succeeds and leaves it
+ * where it is.
  *
  * testbed:
  *   nodes: 2
@@ -50,6 +51,12 @@
  *     - {cases: mbind.shared.move_all_needs_sys_nice,
  *        interface: [mbind-move-all, mbind-move-strict],
  *        backing: anon-shared, condition: no-capability}
+ *     - {cases: mbind.private.bad_arguments, interface: mbind-move,
+ *        backing: anon-private, condition: [bad-node, bad-address,
+ *          bad-mask-size]}
+ *     - {cases: mbind.shared.bad_arguments, interface: mbind-move,
+ *        backing: anon-shared, condition: [bad-node, bad-address,
+ *          bad-mask-size]}
  */
 #include "harness.h"
 
@@ -266,6 +273,45 @@ TEST_F(mbind, move_all_needs_sys_nice)
 	pages_want_all(p, self->b);
 	EXPECT_CLEAN(pages_verify(p, "after MOVE without CAP_SYS_NICE"));
 	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
+}
+
+TEST_F(mbind, bad_arguments)
+{
+	/* More nodes than any kernel is built for: 2^NODES_SHIFT <= 1024. */
+	unsigned long far[4096 / (8 * sizeof(long))] = { 0 };
+	struct pages *p = &self->pages;
+	size_t bytes = COUNT * PAGE_BYTES;
+	int none = nodes_first_without_memory();
+
+	far[ARRAY_SIZE(far) - 1] = 1;
+	ASSERT_LE(0, none);
+
+	EXPECT_EQ(-EINVAL, bind_all(p, none, MOVE));
+	EXPECT_EQ(-EINVAL, kernel_result(syscall(SYS_mbind, p->addr, bytes,
+						 MPOL_BIND, far, 4096, MOVE)));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_BIND, 0, MOVE));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_DEFAULT,
+				      NODE(self->b), MOVE));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_BIND, NODE(self->b),
+				      1U << 30));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, 1 << 10, NODE(self->b),
+				      MOVE));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr + 1, PAGE_BYTES, MPOL_BIND,
+				      NODE(self->b), MOVE));
+	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, -PAGE_BYTES, MPOL_BIND,
+				      NODE(self->b), MOVE));
+	EXPECT_EQ(0, numa_mbind(p->addr, 0, MPOL_BIND, NODE(self->b), MOVE));
+
+	EXPECT_CLEAN(pages_verify(p, "after bad arguments"));
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
+	EXPECT_STREQ("default", pages_policy(p, 0));
+
+	/* Beside a node that has memory, one that has none is left out. */
+	EXPECT_EQ(0, numa_mbind(p->addr, bytes, MPOL_BIND,
+				NODE(self->b) | NODE(none), MOVE | STRICT));
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(pages_verify(p, "after MOVE to a node and to none"));
+	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 0));
 }
 
 /* Migration is to put each page where a fault would have put it. */

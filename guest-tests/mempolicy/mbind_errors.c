@@ -33,12 +33,6 @@
  *        backing: anon-private, condition: hole}
  *     - {cases: mbind.shared.hole, interface: mbind-move-strict,
  *        backing: anon-shared, condition: hole}
- *     - {cases: mbind.private.bad_arguments, interface: mbind-move,
- *        backing: anon-private, condition: [bad-node, bad-address,
- *          bad-mask-size]}
- *     - {cases: mbind.shared.bad_arguments, interface: mbind-move,
- *        backing: anon-shared, condition: [bad-node, bad-address,
- *          bad-mask-size]}
  */
 #include "harness.h"
 
@@ -150,45 +144,6 @@ TEST_F(mbind, hole)
 	EXPECT_EQ(0, numa_mbind(p->addr, COUNT * PAGE_BYTES, MPOL_DEFAULT, 0,
 				0));
 	EXPECT_DEFAULT(1);
-}
-
-TEST_F(mbind, bad_arguments)
-{
-	/* More nodes than any kernel is built for: 2^NODES_SHIFT <= 1024. */
-	unsigned long far[4096 / (8 * sizeof(long))] = { 0 };
-	struct placed *t = &self->t;
-	struct pages *p = &t->pages;
-	size_t bytes = COUNT * PAGE_BYTES;
-	int none = nodes_first_without_memory();
-
-	far[ARRAY_SIZE(far) - 1] = 1;
-	ASSERT_LE(0, none);
-
-	EXPECT_EQ(-EINVAL, bind_all(p, none, MOVE));
-	EXPECT_EQ(-EINVAL, kernel_result(syscall(SYS_mbind, p->addr, bytes,
-						 MPOL_BIND, far, 4096, MOVE)));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_BIND, 0, MOVE));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_DEFAULT,
-				      NODE(t->b), MOVE));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, MPOL_BIND, NODE(t->b),
-				      1U << 30));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, bytes, 1 << 10, NODE(t->b),
-				      MOVE));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr + 1, PAGE_BYTES, MPOL_BIND,
-				      NODE(t->b), MOVE));
-	EXPECT_EQ(-EINVAL, numa_mbind(p->addr, -PAGE_BYTES, MPOL_BIND,
-				      NODE(t->b), MOVE));
-	EXPECT_EQ(0, numa_mbind(p->addr, 0, MPOL_BIND, NODE(t->b), MOVE));
-
-	EXPECT_CLEAN(placed_verify(t, 0, "after bad arguments"));
-	EXPECT_DEFAULT(0);
-
-	/* Beside a node that has memory, one that has none is left out. */
-	EXPECT_EQ(0, numa_mbind(p->addr, bytes, MPOL_BIND,
-				NODE(t->b) | NODE(none), MOVE | STRICT));
-	pages_want_all(p, t->b);
-	EXPECT_CLEAN(pages_verify(p, "after MOVE to a node and to none"));
-	EXPECT_BOUND(t->b, 0);
 }
 
 TEST_HARNESS_MAIN

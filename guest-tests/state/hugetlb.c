@@ -28,6 +28,7 @@
 
 #include "chores.h"
 #include "holder.h"
+#include "nodes.h"
 #include "pagemap.h"
 #include "proc.h"
 #include "relocate.h"
