@@ -2,8 +2,8 @@
 
 The disk is one that QEMU holds up for as long as it is told to (block_set_io_throttle), so that the
 pages are under writeback for certain, all of them. Whoever asks for a move wants it at any price
-(MIGRATE_SYNC) and waits, page by page (migrate_folio_unmap() in mm/migrate.c, 6.12); then they move.
-What was written to them meanwhile is dirty, and is still so on the new node.
+(MIGRATE_SYNC) and waits, page by page (migrate_folio_unmap() in mm/migrate.c, 6.12), until they
+can. What was written to them meanwhile is dirty, and is still so on the new node.
 """
 
 import time
@@ -31,6 +31,7 @@ _HOME: Final = 0
 _TARGET: Final = 1
 _DRIVE: Final = "swap0"  # as QEMU calls the disk
 _MOUNTED: Final = "/tmp/disk"  # noqa: S108 - of the guest
+_FILE_SYSTEM_KIB: Final = 32 << 10  # the end of the disk is left out
 _DEADLINE_S: Final = 20.0
 _AGAIN_S: Final = 0.02
 # How often a call is seen to wait before the disk goes on.
@@ -50,14 +51,22 @@ class Disk:
     def __init__(self, vm: Vm) -> None:
         self._vm = vm
         self.path = vm.run("awk 'NR == 2 { print $1 }' /proc/swaps").stdout.strip()
+        sectors = vm.run(f"cat /sys/class/block/{self.path.rpartition('/')[2]}/size").stdout
+        self._last_page = int(sectors) // 8 - 1
 
     @contextmanager
     def held_up(self) -> Iterator[None]:
         """Let no write end until this does."""
         self._limit_writes(bytes_per_s=1)
         try:
-            # As large as it is, one is let through, for which those behind it wait for hours.
-            self._vm.run(f"dd if={self.path} of={self.path} bs=4k count=1 oflag=direct conv=notrunc")
+            # One is let through, whatever its size, for which those behind it wait for hours: that
+            # of a page that nobody uses. A disk that is swapped to takes none from elsewhere.
+            self._vm.run(
+                f"grep -q ^{self.path} /proc/swaps && swapoff {self.path} && again=y; "
+                f"dd if={self.path} of={self.path} bs=4k count=1 oflag=direct conv=notrunc "
+                f"skip={self._last_page} seek={self._last_page} && "
+                f"if [ $again ]; then swapon {self.path}; fi"
+            )
             yield
         finally:
             self._limit_writes(bytes_per_s=0)
@@ -127,7 +136,7 @@ def _run(vm: Vm, arguments: str, *, in_cache: int) -> Iterator[Written]:
 def file(vm: Vm, disk: Disk) -> Iterator[Written]:
     """Pages of a file on that disk, mapped shared."""
     vm.run(
-        f"swapoff {disk.path} && mke2fs {disk.path} && mkdir {_MOUNTED} && "
+        f"swapoff {disk.path} && mke2fs {disk.path} {_FILE_SYSTEM_KIB} && mkdir {_MOUNTED} && "
         f"mount -t ext4 {disk.path} {_MOUNTED}"
     )
     with _run(vm, f"--file {_MOUNTED}/file", in_cache=0) as written:
@@ -200,8 +209,10 @@ def test_waits_for_the_disk_and_moves(
         _start_writing(written, is_dirtied=is_dirtied)
         written.assert_clean("snapshot")
         before = memory.read_vmstat()
-        # What the page table knows of a write, the page learns when it is unmapped.
-        _assert_waits(written, call, dirty=0)
+        # A file system is told of the first write; of private memory the page table alone knows,
+        # until it is unmapped.
+        is_told = is_dirtied and backing == "file"
+        _assert_waits(written, call, dirty=_PAGES if is_told else 0)
     answer = written.ask("end")
     assert answer["result"] == 0
     if call == "move_pages":
