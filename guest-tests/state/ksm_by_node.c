@@ -16,6 +16,12 @@
  *   covers:
  *     - {cases: "ksm_by_node.*", interface: [move_pages-set, mbind-move-all],
  *        backing: [ksm], condition: [quiet]}
+ *   known:
+ *     - {cases: ["ksm_by_node.one_that_*"], kernels: ">=6.1", why: "a page of
+ *        one user, moved to where KSM has another of its content, is to be
+ *        merged with that, which write_protect_page() cannot do, and is
+ *        forgotten by KSM: nothing finds its mapping any more", commit:
+ *        known-issues/ksm-one-user-moved-to-its-like.md; seen on 6.12}
  */
 #include "harness.h"
 
@@ -105,31 +111,37 @@ static int count_merged(struct pages *p, struct pages *q, struct pages *or_q)
 	return merged(p, q) + (q == or_q ? 0 : merged(p, or_q));
 }
 
-/*
- * Let ksmd run until the first is merged with either of the others, and over
- * all twice more, so that it comes by what is merged, too; stop it.
- */
-static const char *await_merged(struct pages *p, struct pages *q,
-				struct pages *or_q)
+/* Let ksmd go over all pages, the merged ones too, and stop it. */
+static const char *scan(void)
 {
 	double deadline = metric_now_us() + DEADLINE_US;
+	long scans = ksm_count("full_scans");
 	bool late = false;
-	long scans;
 
 	if (proc_write(KSM "run", "1"))
 		return "cannot start ksmd";
-	while (count_merged(p, q, or_q) < COUNT && !late) {
-		poll(NULL, 0, 5);
-		late = metric_now_us() > deadline;
-	}
-	scans = ksm_count("full_scans");
 	while (ksm_count("full_scans") < scans + 3 && !late) {
 		poll(NULL, 0, 5);
 		late = metric_now_us() > deadline;
 	}
 	if (proc_write(KSM "run", "0"))
 		return "cannot stop ksmd";
-	return late ? "not merged in 15 s" : "";
+	return late ? "ksmd does not get on" : "";
+}
+
+/* The same until the first is merged with either of the others. */
+static const char *await_merged(struct pages *p, struct pages *q,
+				struct pages *or_q)
+{
+	double deadline = metric_now_us() + DEADLINE_US;
+	const char *problem;
+
+	do {
+		problem = scan();
+		if (*problem || count_merged(p, q, or_q) == COUNT)
+			return problem;
+	} while (metric_now_us() < deadline);
+	return "not merged in 15 s";
 }
 
 static const char *merge(struct pages *p, struct pages *q)
@@ -282,16 +294,28 @@ TEST_F(ksm_by_node, two_that_meet)
 	EXPECT_CLEAN(pages_verify(&self->third, "what was there all along"));
 }
 
-/* One that has but one user left is given up for what is there. */
+/* One with but one user left, on node b, where there is a pair of its content */
+static const char *send_one_to_two(struct pages *p, struct pages *twin,
+				   struct pages *q, struct pages *r, int node)
+{
+	const char *problem = merge_pair_on(q, r, node);
+
+	if (*problem)
+		return problem;
+	if (munmap(twin->addr, COUNT * PAGE_BYTES))
+		return "munmap(2) fails";
+	problem = relocate_all_to(p, node, "to others of one content");
+	return *problem ? problem : pages_snapshot(p);
+}
+
+/* It is given up for what is there. */
 TEST_F(ksm_by_node, one_that_meets_two)
 {
 	struct pages *p = &self->pages;
 	int i;
 
-	ASSERT_CLEAN(merge_pair_on(&self->third, &self->fourth, self->b));
-	ASSERT_EQ(0, munmap(self->twin.addr, COUNT * PAGE_BYTES));
-	EXPECT_CLEAN(relocate_all_to(p, self->b, "to others of one content"));
-	ASSERT_CLEAN(pages_snapshot(p));
+	ASSERT_CLEAN(send_one_to_two(p, &self->twin, &self->third,
+				     &self->fourth, self->b));
 	ASSERT_CLEAN(merge(p, &self->third));
 	EXPECT_CLEAN(pages_verify(&self->third, "what was there"));
 	EXPECT_EQ(COUNT, merged(p, &self->fourth));
@@ -300,6 +324,19 @@ TEST_F(ksm_by_node, one_that_meets_two)
 	for (i = 0; i < COUNT; i++)
 		pages_forget_frame(p, i);
 	EXPECT_CLEAN(pages_verify(p, "merged with what was there"));
+}
+
+/* Merged or not, it can be moved again. */
+TEST_F(ksm_by_node, one_that_met_two_moves_on)
+{
+	struct pages *p = &self->pages;
+
+	ASSERT_CLEAN(send_one_to_two(p, &self->twin, &self->third,
+				     &self->fourth, self->b));
+	ASSERT_CLEAN(scan());
+	ASSERT_CLEAN(pages_snapshot(p));
+	EXPECT_CLEAN(relocate_all_to(p, self->a, "after ksmd came by"));
+	EXPECT_EQ(0, pages_bad(p));
 }
 
 TEST_HARNESS_MAIN

@@ -34,8 +34,8 @@ _MOUNTED: Final = "/tmp/disk"  # noqa: S108 - of the guest
 _FILE_SYSTEM_KIB: Final = 32 << 10  # the end of the disk is left out
 _DEADLINE_S: Final = 20.0
 _AGAIN_S: Final = 0.02
-# How often a call is seen to wait before the disk goes on.
-_LOOKS: Final = 10
+# How often in a row a call is seen to wait before the disk goes on.
+_LOOKS: Final = 20
 
 
 def _await(what: str, is_so: Callable[[], bool]) -> None:
@@ -163,12 +163,18 @@ def _start_writing(written: Written, *, is_dirtied: bool) -> None:
 
 
 def _assert_waits(written: Written, call: str, *, dirty: int) -> None:
-    """Begin the call; it waits for the first page, and none has moved or been written."""
+    """Begin the call; it waits for the first page, and none has moved or been written.
+
+    It waits for other things before, but not for long.
+    """
     written.do(f"begin {call} {_TARGET}")
-    _await("the call waits", lambda: written.ask("state") == {"state": "D"})
-    for _ in range(_LOOKS):
-        assert written.ask("state") == {"state": "D"}
-        written.assert_flags(writeback=_PAGES, dirty=dirty)
+    waiting = {"state": "D"}
+    _await(
+        "the call waits",
+        lambda: all(written.ask("state") == waiting for _ in range(_LOOKS)),
+    )
+    written.assert_flags(writeback=_PAGES, dirty=dirty)
+    assert written.ask("state") == waiting
 
 
 @pytest.mark.parametrize("is_dirtied", [False, True], ids=["clean", "dirtied"])
