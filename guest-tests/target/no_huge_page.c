@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The target has no huge page of hugetlbfs: none that is free in its pool, and
- * none that could be made, by fail_page_alloc. Unlike a THP (fragmented.c) such
+ * none that could be made, by fail_page_alloc. Unlike a THP (split_thp.c) such
  * a page is never split: it stays where it is, the call says so, and the
  * pools, the reserve among them, are as they were: of what an attempt took
  * nothing is left (alloc_hugetlb_folio_nodemask() in mm/hugetlb.c,
