@@ -21,7 +21,8 @@
  *        one user, moved to where KSM has another of its content, is to be
  *        merged with that, which write_protect_page() cannot do, and is
  *        forgotten by KSM: nothing finds its mapping any more", commit:
- *        known-issues/ksm-one-user-moved-to-its-like.md; seen on 6.12}
+ *        known-issues/ksm-one-user-moved-to-its-like.md; seen on 6.1 and
+ *        6.12}
  */
 #include "harness.h"
 
