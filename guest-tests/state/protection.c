@@ -11,6 +11,12 @@
  *   quick:
  *     - protection.private.none
  *   contract: {10: ["*"]}
+ *   known:
+ *     - cases: ["protection.*.none"]
+ *       kernels: "<6.5"
+ *       why: move_pages(2) takes pages under PROT_NONE for NUMA hints, and
+ *         neither finds nor moves them
+ *       commit: known-issues/prot-none-not-found.md; mended in 6.5
  *   covers:
  *     - {cases: "protection.private.*",
  *        interface: [move_pages-set, mbind-move-strict],
