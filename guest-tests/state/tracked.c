@@ -21,10 +21,9 @@
  *   contract: {10: ["*"]}
  *   known:
  *     - cases: ["tracked.*.soft_dirty", "tracked.*.both"]
- *       kernels: "<6.12"
+ *       kernels: "<6.9"
  *       why: a dirty page that is not soft-dirty comes out soft-dirty
- *       commit: known-issues/soft-dirty-after-move.md; seen on 6.1 and not on
- *         6.12
+ *       commit: known-issues/soft-dirty-after-move.md; mended in 6.9
  *   covers:
  *     - {cases: "tracked.private.*",
  *        interface: [move_pages-set, mbind-move-strict],
