@@ -13,8 +13,7 @@
 /*
  * The bitmap is read and written by words of eight bytes, a bit a frame. A last
  * word that memory does not fill is worked on as any other, but counts for
- * nothing: the answer is 0 bytes (page_idle_bitmap_read() and _write(),
- * mm/page_idle.c, 6.1 and 6.12).
+ * nothing: the answer is 0 bytes (known-issues/page-idle-last-word.md).
  */
 static off_t word_of(uint64_t pfn)
 {
