@@ -246,8 +246,8 @@ TEST_F(cpuset_no_right, attach_of_a_stronger_process)
 }
 
 /*
- * Where neither mems nor CPUs differ v2 does not ask for that any more, since
- * 6.6 ("cgroup/cpuset: Allow setscheduler regardless of manipulated task").
+ * Where neither mems nor CPUs differ v2 does not ask for that, since 6.6:
+ * 0a67b847e1f0 ("cpuset: Allow setscheduler regardless of manipulated task").
  */
 TEST_F(cpuset_no_right, attach_of_a_stronger_process_where_nothing_differs)
 {
