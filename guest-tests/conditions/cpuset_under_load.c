@@ -175,6 +175,17 @@ static const char *members(const char *name, pid_t pid)
 	return wrong;
 }
 
+/*
+ * All the child has to a: text that it ran under load lies wherever the page
+ * cache had it, and an attach takes what is on the old group's nodes alone.
+ */
+static int gather(struct cpuset_scene *scene)
+{
+	pages_want_all(&scene->subject.pages, scene->node[0]);
+	return cpuset_set_mems("x", scene->all) ? :
+	       cpuset_set_mems("x", NODE(scene->node[0]));
+}
+
 /* With nobody else about it is all as it should be, exactly. */
 #define THEN_QUIET() do {						\
 	struct pages *_p = &self->scene.subject.pages;			\
@@ -184,10 +195,12 @@ static const char *members(const char *name, pid_t pid)
 	EXPECT_CLEAN(members("x", _pid));				\
 	EXPECT_CLEAN(members("y", 0));					\
 	ASSERT_LE(0, want_as_found(&self->scene, _p, _to));		\
-	ASSERT_CLEAN(subject_look(&self->scene.subject));		\
 	if (variant->attach) {						\
+		ASSERT_EQ(0, gather(&self->scene));			\
+		ASSERT_CLEAN(subject_look(&self->scene.subject));	\
 		EXPECT_EQ(0, cpuset_attach("y", _pid));			\
 	} else {							\
+		ASSERT_CLEAN(subject_look(&self->scene.subject));	\
 		EXPECT_EQ(0, cpuset_set_mems("x", self->scene.all));	\
 		EXPECT_EQ(0, cpuset_set_mems("x", NODE(_to)));		\
 	}								\

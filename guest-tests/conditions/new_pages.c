@@ -269,8 +269,7 @@ TEST_F(home_outside, taken_away_and_given_back)
 	ASSERT_CLEAN(subject_look(s));
 	EXPECT_EQ(0, cpuset_set_mems("x", NODE(a)));
 	pages_want(&s->pages, 0, THIRD, a);
-	EXPECT_CLEAN(cpuset_scene_verify(&self->scene, NODE(a),
-					 "its home is outside"));
+	EXPECT_CLEAN(subject_verify(s, 0, "its home is outside"));
 	FAULT_ON(1, a, "new pages, its home is outside");
 
 	ASSERT_CLEAN(subject_look(s));

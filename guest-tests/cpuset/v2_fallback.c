@@ -93,17 +93,6 @@ FIXTURE_TEARDOWN_PARENT(cpuset_v2_fallback)
 #define WANT(nodes) \
 	pages_want_all(&self->scene.subject.pages, nodes_nth(nodes, 0))
 
-/* Start the child, whose pages are wanted somewhere, and put it into @group. */
-static const char *start_in(struct cpuset_scene *scene, const char *group,
-			    holder_fn prepare)
-{
-	if (subject_start(&scene->subject, prepare))
-		return "cannot start the child";
-	if (cpuset_attach(group, scene->subject.pages.pid))
-		return "cannot attach";
-	return subject_look(&scene->subject);
-}
-
 /* Called in the child. */
 
 static long bind_half(struct pages *p)
@@ -112,12 +101,17 @@ static long bind_half(struct pages *p)
 	       pages_populate(p);
 }
 
+static long touch(struct pages *p, long count)
+{
+	policy_fault(p, HALF, count);
+	/* The parent knows where; here they only have to be looked at. */
+	pages_want(p, HALF, count, 0);
+	return 0;
+}
+
 static long touch_rest(struct pages *p)
 {
-	policy_fault(p, HALF, HALF);
-	/* The parent knows where; here they only have to be looked at. */
-	pages_want(p, HALF, HALF, 0);
-	return 0;
+	return touch(p, HALF);
 }
 
 static long allowed_mems(struct pages *p)
@@ -127,6 +121,28 @@ static long allowed_mems(struct pages *p)
 	(void)p;
 	return numa_get_mempolicy(NULL, &nodes, NULL, MPOL_F_MEMS_ALLOWED) ? :
 	       (long)nodes;
+}
+
+/*
+ * What is called later, once: text is mapped when it is first run, wherever it
+ * lies, and is to be taken along by the attach.
+ */
+static long run_once(struct pages *p)
+{
+	return allowed_mems(p) < 0 ? -1 : touch(p, 0);
+}
+
+/* Start the child, whose pages are wanted somewhere, and put it into @group. */
+static const char *start_in(struct cpuset_scene *scene, const char *group,
+			    holder_fn prepare)
+{
+	if (subject_start(&scene->subject, prepare))
+		return "cannot start the child";
+	if (holder_call(&scene->subject.holder, run_once))
+		return "the child cannot do its part";
+	if (cpuset_attach(group, scene->subject.pages.pid))
+		return "cannot attach";
+	return subject_look(&scene->subject);
 }
 
 /* The parent is narrower than the child asks for, now and after a change. */
@@ -140,9 +156,6 @@ TEST_F(cpuset_v2_fallback, parent_has_none_of_it)
 	WANT(a);
 	pages_want(p, HALF, HALF, UNTOUCHED);
 	ASSERT_CLEAN(start_in(&self->scene, "x/in", bind_half));
-	/* Once before the look: text is mapped when it is first run. */
-	CALL(allowed_mems);
-	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x/in", b));
 	EXPECT_MEMS(b, a, "x/in");
 	VERIFY_STAYED(a, "mems from a to b, which the parent has not");
@@ -170,8 +183,6 @@ TEST_F(cpuset_v2_fallback, parent_loses_all_of_it)
 	WANT(b);
 	pages_want(p, HALF, HALF, UNTOUCHED);
 	ASSERT_CLEAN(start_in(&self->scene, "x/in", bind_half));
-	CALL(allowed_mems);
-	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", a));
 	EXPECT_MEMS(b, a, "x/in");
 	pages_want(p, 0, HALF, self->scene.node[0]);
@@ -242,8 +253,6 @@ TEST_F(cpuset_v2_fallback, to_more_nodes)
 	ASSERT_EQ(0, cpuset_set_mems("x/in", c));
 	WANT(c);
 	ASSERT_CLEAN(start_in(&self->scene, "x/in", pages_populate));
-	CALL(allowed_mems);
-	LOOK();
 	EXPECT_EQ(0, cpuset_set_mems("x", a | b));
 	EXPECT_MEMS(c, a | b, "x/in");
 	EXPECT_CLEAN(cpuset_same(a | b, CALL(allowed_mems)));
