@@ -16,8 +16,8 @@ import click
 
 from testbed.core.mutant import Mutant
 from testbed.core.selfcheck import MutantResult, Status, compute_score, load_report
-from testbed.host.mutants import load_mutants
 from testbed.host.project import data_dir
+from testbed.pipeline.selfcheck_job import load_mutants
 
 BEGIN: Final = "<!-- mutants: written by ci/mutant_table.py -->"
 END: Final = "<!-- end of mutants -->"
@@ -30,9 +30,7 @@ _MUTANTS: Final = "patches/selfcheck"
 )
 def main(*, reports: tuple[Path, ...]) -> None:
     """Write the table of the mutants in REPORTS, which --json of the selfcheck wrote."""
-    results = {
-        one.name: one for path in reports for one in load_report(path.read_bytes()).mutants
-    }
+    results = {one.name: one for path in reports for one in load_report(path.read_bytes()).mutants}
     mutants = load_mutants(data_dir() / _MUTANTS)
     if missing := [one.name for one in mutants if one.name not in results]:
         raise click.ClickException(f"in none of the reports: {', '.join(missing)}")
@@ -64,19 +62,16 @@ def render(mutants: Sequence[Mutant], results: Mapping[str, MutantResult]) -> It
     yield ""
     yield "<details><summary>Each mutant, and the test that killed it first</summary>"
     yield ""
-    yield "| mutant | what is wrong in it | contract | came to | by |"
-    yield "|---|---|---|---|---|"
+    yield "| mutant | in | what is wrong | contract | came to | by |"
+    yield "|---|---|---|---|---|---|"
     for mutant, result in zip(mutants, told, strict=True):
         items = ", ".join(map(str, mutant.contract))
-        row = (mutant.name, _strip(mutant.subject), items, str(result.status), _tell_why(result))
+        where = ", ".join(mutant.files)
+        row = (mutant.name, where, mutant.subject, items, str(result.status), _tell_why(result))
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
     yield ""
     yield "</details>"
     yield ""
-
-
-def _strip(subject: str) -> str:
-    return subject.replace("MUTANT: ", "")
 
 
 def _tell_why(result: MutantResult) -> str:

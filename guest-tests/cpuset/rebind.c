@@ -16,9 +16,9 @@
  * (do_get_mempolicy()), numa_maps what is in force.
  *
  * MPOL_PREFERRED and MPOL_PREFERRED_MANY are to be remapped as well, says
- * Documentation/admin-guide/mm/numa_memory_policy.rst. Since 5.14 they are not:
- * mpol_rebind_preferred() only notes the new mems. Worse, it notes them where
- * MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES keep what was asked for (a
+ * Documentation/admin-guide/mm/numa_memory_policy.rst. In 6.1 and 6.12 they are
+ * not: mpol_rebind_preferred() only notes the new mems. Worse, it notes them
+ * where MPOL_F_STATIC_NODES and MPOL_F_RELATIVE_NODES keep what was asked for (a
  * union), so that get_mempolicy(2) gives back the mems as if asked for.
  *
  * testbed:

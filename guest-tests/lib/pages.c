@@ -250,7 +250,7 @@ static bool has_wrong_state(const struct pages *p, long i, struct problems *to)
 	uint64_t bits = (was->pagemap ^ now->pagemap) & PM_KEPT;
 	uint64_t kbits = ((was->kflags ^ now->kflags) & KPF_KEPT & ~p->unkept) |
 			 (was->kflags & ~now->kflags & KPF_NOT_LOST) |
-			 (now->kflags & KPF_TRANSIENT);
+			 (now->kflags & KPF_TRANSIENT & ~p->unkept);
 
 	if (was->status < 0 || now->status < 0)
 		return false;

@@ -12,14 +12,12 @@ static struct counters before;
 static struct problems problems;
 static struct counters_want want;
 
+/* From the last snapshot on. */
 static const char *begin(struct pages *p, const struct relocation *r)
 {
-	const char *problem = pages_snapshot(p);
 	long i;
 
 	problems_clear(&problems);
-	if (*problem)
-		return problem;
 	for (i = 0; i < p->count; i++)
 		if (p->was[i].status >= 0)
 			pages_want(p, i, 1, r->node);
@@ -35,9 +33,11 @@ const char *relocate(struct pages *p, const struct relocation *r)
 {
 	void *addrs[p->count];
 	int nodes[p->count], status[p->count];
-	const char *problem = begin(p, r);
+	const char *problem = pages_snapshot(p);
 	long i, count = 0, result;
 
+	if (!*problem)
+		problem = begin(p, r);
 	if (*problem)
 		return problem;
 	for (i = 0; i < p->count; i += r->step) {
@@ -59,6 +59,14 @@ const char *relocate(struct pages *p, const struct relocation *r)
 }
 
 const char *relocate_by_mbind(struct pages *p, const struct relocation *r)
+{
+	const char *problem = pages_snapshot(p);
+
+	return *problem ? problem : relocate_unseen_by_mbind(p, r);
+}
+
+const char *relocate_unseen_by_mbind(struct pages *p,
+				     const struct relocation *r)
 {
 	const char *problem = begin(p, r);
 	long result;

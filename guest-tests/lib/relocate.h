@@ -27,6 +27,13 @@ const char *relocate(struct pages *p, const struct relocation *r);
 /* The same by mbind(2), MPOL_BIND and MPOL_MF_STRICT. */
 const char *relocate_by_mbind(struct pages *p, const struct relocation *r);
 
+/*
+ * The same from the caller's last snapshot on, taken while queries found the
+ * pages, which they need not now.
+ */
+const char *relocate_unseen_by_mbind(struct pages *p,
+				     const struct relocation *r);
+
 /* "" if all else is as it is to be since then: what pages.h and counters.h do. */
 const char *relocate_verify(struct pages *p, const char *what);
 

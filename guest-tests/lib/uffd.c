@@ -62,21 +62,21 @@ static void *write_byte(void *data)
 }
 
 /* Take the one event there is; whether it is a write to the page of @addr. */
-static int take_event(int fd, void *addr)
+static int take_event(int fd, void *addr, size_t bytes)
 {
-	uintptr_t page = (uintptr_t)addr & -PAGE_BYTES;
+	uintptr_t page = (uintptr_t)addr & -bytes;
 	struct uffd_msg message;
 
 	if (read(fd, &message, sizeof(message)) != sizeof(message))
 		return -EIO;
 	if (message.event != UFFD_EVENT_PAGEFAULT ||
-	    (message.arg.pagefault.address & -PAGE_BYTES) != page ||
+	    (message.arg.pagefault.address & -bytes) != page ||
 	    !(message.arg.pagefault.flags & UFFD_PAGEFAULT_FLAG_WP))
 		return -EPROTO;
-	return uffd_protect(fd, (void *)page, PAGE_BYTES, false) ? : 1;
+	return uffd_protect(fd, (void *)page, bytes, false) ? : 1;
 }
 
-int uffd_write(int fd, void *addr)
+int uffd_write_in(int fd, void *addr, size_t bytes)
 {
 	struct writer writer = { addr, eventfd(0, EFD_CLOEXEC) };
 	struct pollfd wait[] = {
@@ -94,7 +94,7 @@ int uffd_write(int fd, void *addr)
 		if (poll(wait, 2, DEADLINE_MS) <= 0)
 			return -ETIMEDOUT;
 		if (wait[1].revents) {
-			told = take_event(fd, addr);
+			told = take_event(fd, addr, bytes);
 			if (told < 0 || ++events > 1)
 				return told < 0 ? told : -EALREADY;
 		}
@@ -104,4 +104,9 @@ int uffd_write(int fd, void *addr)
 	pthread_join(thread, NULL);
 	close(writer.done);
 	return told;
+}
+
+int uffd_write(int fd, void *addr)
+{
+	return uffd_write_in(fd, addr, PAGE_BYTES);
 }

@@ -19,4 +19,7 @@ int uffd_protect(int fd, void *addr, size_t bytes, bool on);
  */
 int uffd_write(int fd, void *addr);
 
+/* The same on a page of @bytes, which is let through as a whole. */
+int uffd_write_in(int fd, void *addr, size_t bytes);
+
 #endif /* TESTBED_UFFD_H */

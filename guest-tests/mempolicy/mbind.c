@@ -64,6 +64,7 @@
 #include "chores.h"
 #include "counters.h"
 #include "holder.h"
+#include "kernel.h"
 #include "metric.h"
 #include "nodes.h"
 #include "pages.h"
@@ -314,9 +315,15 @@ TEST_F(mbind, bad_arguments)
 	EXPECT_STREQ(bound_to(self->b), pages_policy(p, 0));
 }
 
-/* Migration is to put each page where a fault would have put it. */
+/*
+ * Migration is to put each page where a fault would have put it. Before 6.7 it
+ * forgets the inode's number, by which the nodes of shared memory are shifted:
+ * interleave.c, where the number is known.
+ */
 TEST_F(mbind, interleave)
 {
+	const bool shifted = variant->sharing == MAP_SHARED &&
+			     kernel_before(6, 7);
 	const int discard = variant->sharing == MAP_PRIVATE ? MADV_DONTNEED :
 							      MADV_REMOVE;
 	int i, first, moved[COUNT], faulted[COUNT];
@@ -339,6 +346,12 @@ TEST_F(mbind, interleave)
 	for (i = 0; i < COUNT; i++)
 		pages_write(p, i);
 	ASSERT_EQ(0, placement_query(0, p->addr, COUNT, faulted));
+	if (shifted) {
+		EXPECT_EQ(self->b, moved[0]);
+		first = faulted[0] == self->c;
+		for (i = 0; i < COUNT; i++)
+			moved[i] = (i + first) % 2 ? self->c : self->b;
+	}
 	EXPECT_STREQ(placement_statuses(faulted, COUNT),
 		     placement_statuses(moved, COUNT));
 }

@@ -46,10 +46,9 @@
  *        backing: anon-private, condition: [no-capability, bad-address]}
  *   known:
  *     - cases: move_pages.soft_dirty_stays
- *       kernels: "<6.12"
+ *       kernels: "<6.9"
  *       why: a dirty page that is not soft-dirty comes out soft-dirty
- *       commit: known-issues/soft-dirty-after-move.md; seen on 6.1 and not on
- *         6.12
+ *       commit: known-issues/soft-dirty-after-move.md; mended in 6.9
  */
 #include "harness.h"
 

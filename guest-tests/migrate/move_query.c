@@ -13,10 +13,7 @@
  * follow_page() to folio_walk" and its like for the moves, both 6.12:
  *
  *  - what a VM_PFNMAP area maps is EFAULT to a query there, ENOENT since;
- *  - so is an anonymous page that is absent;
- *  - pages under PROT_NONE are taken for NUMA hints and not found (ENOENT)
- *    where NUMA_BALANCING is built in, until "mm/gup: reintroduce FOLL_NUMA as
- *    FOLL_HONOR_NUMA_FAULT" of 6.6.
+ *  - so is an anonymous page that is absent.
  *
  * testbed:
  *   nodes: 2
@@ -34,6 +31,12 @@
  *        backing: [anon-private, zero-page], condition: [hole]}
  *     - {cases: "move_query.many_*", interface: [move_pages-set],
  *        backing: [anon-private], condition: [quiet]}
+ *   known:
+ *     - cases: [move_query.inaccessible]
+ *       kernels: "<6.5"
+ *       why: move_pages(2) takes pages under PROT_NONE for NUMA hints, and
+ *         neither finds nor moves them
+ *       commit: known-issues/prot-none-not-found.md; mended in 6.5
  */
 #include "harness.h"
 
@@ -172,19 +175,18 @@ TEST_F(move_query, flags_without_nodes)
 /* Pages that nobody may touch are there all the same. */
 TEST_F(move_query, inaccessible)
 {
-	const bool hidden = kernel_before(6, 6);
 	struct pages *p = &self->pages;
 
 	ASSERT_EQ(0, mprotect(p->addr, COUNT * PAGE_BYTES, PROT_NONE));
-	movelist_want(&self->list, 0, COUNT, hidden ? -ENOENT : self->a);
+	movelist_want(&self->list, 0, COUNT, self->a);
 	EXPECT_CALL(0, 0);
-	movelist_want(&self->list, 0, COUNT, hidden ? -ENOENT : self->b);
+	movelist_want(&self->list, 0, COUNT, self->b);
 	EXPECT_CALL(0, MPOL_MF_MOVE);
 	ASSERT_EQ(0, mprotect(p->addr, COUNT * PAGE_BYTES,
 			      PROT_READ | PROT_WRITE));
-	pages_want_all(p, hidden ? self->a : self->b);
+	pages_want_all(p, self->b);
 	EXPECT_CLEAN(pages_verify(p, "accessible again"));
-	EXPECT_CLEAN(counters_verify(&self->before, hidden ? 0 : COUNT, 0));
+	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
 }
 
 /* @count entries of pages that lie at @addr, the node of each in @on. */

@@ -15,6 +15,11 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   contract: {10: ["*"]}
+ *   known:
+ *     - cases: [numa_hint.moves_and_stays_usable]
+ *       kernels: "<6.5"
+ *       why: move_pages(2) neither finds nor moves pages that have NUMA hints
+ *       commit: known-issues/prot-none-not-found.md; mended in 6.5
  *   covers:
  *     - {cases: "numa_hint.*", interface: [move_pages-set, mbind-move-strict],
  *        backing: [anon-private], condition: [quiet]}
@@ -131,7 +136,8 @@ TEST_F(numa_hint, moves_by_mbind)
 	struct pages *p = &self->pages;
 
 	ASSERT_CLEAN(scan());
-	ASSERT_CLEAN(relocate_by_mbind(p, &r));
+	/* Queries of 6.1 do not find them: known-issues/prot-none-not-found. */
+	ASSERT_CLEAN(relocate_unseen_by_mbind(p, &r));
 	EXPECT_EQ(0, faults_on(p));
 	EXPECT_CLEAN(relocate_verify(p, "moved with hint PTEs"));
 	EXPECT_LE(COUNT, faults_on(&self->control));

@@ -32,63 +32,15 @@
 #include <linux/kernel-page-flags.h>
 
 #include "counters.h"
+#include "fail_alloc.h"
 #include "nodes.h"
 #include "pages.h"
 #include "placement.h"
-#include "proc.h"
 #include "subject.h"
 #include "thp.h"
 
 #define COUNT		16
 #define UNWRITTEN	12345
-
-#define KNOBS		"/sys/kernel/debug/fail_page_alloc/"
-
-struct knob {
-	const char *name;
-	const char *value;
-};
-
-/*
- * Every allocation of a page, for whomever and however it may wait, but by
- * tasks that ask for it; and no word of it on the console.
- */
-static const struct knob knobs[] = {
-	{ "task-filter", "Y" },
-	{ "ignore-gfp-wait", "N" },
-	{ "ignore-gfp-highmem", "N" },
-	{ "verbose", "0" },
-	{ "interval", "1" },
-	{ "probability", "100" },
-};
-
-static int set_knob(const char *name, long value)
-{
-	char path[128], text[32];
-
-	snprintf(path, sizeof(path), KNOBS "%s", name);
-	snprintf(text, sizeof(text), "%ld", value);
-	return proc_write(path, text);
-}
-
-/*
- * Fail the caller's allocations of 2^@order pages and more, once @granted
- * pages have been allocated; as often as @times. 0 or -errno.
- */
-static int fail_after(long granted, int order, long times)
-{
-	int error = set_knob("min-order", order);
-
-	/* An allocation is granted as long as there is more room than it. */
-	error |= set_knob("space", granted ? granted + 1 : 0);
-	error |= set_knob("times", times);
-	return error | proc_write("/proc/self/make-it-fail", "1");
-}
-
-static int fail_no_more(void)
-{
-	return proc_write("/proc/self/make-it-fail", "0");
-}
 
 FIXTURE(no_memory)
 {
@@ -101,23 +53,16 @@ FIXTURE(no_memory)
 FIXTURE_SETUP(no_memory)
 {
 	unsigned long nodes = nodes_with_memory();
-	char path[128];
-	unsigned int i;
 
 	ASSERT_LE(2, nodes_count(nodes));
 	self->a = nodes_nth(nodes, 0);
 	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, set_knob("times", 0));
-	for (i = 0; i < ARRAY_SIZE(knobs); i++) {
-		snprintf(path, sizeof(path), KNOBS "%s", knobs[i].name);
-		ASSERT_EQ(0, proc_write(path, knobs[i].value));
-	}
+	ASSERT_EQ(0, fail_alloc_begin());
 }
 
 FIXTURE_TEARDOWN(no_memory)
 {
-	EXPECT_EQ(0, set_knob("probability", 0));
-	EXPECT_EQ(0, set_knob("min-order", 1));
+	EXPECT_EQ(0, fail_alloc_end());
 }
 
 static const char *own_pages(struct pages *p, int node)
@@ -157,9 +102,9 @@ TEST_F(no_memory, move_pages_at_once)
 
 	ASSERT_CLEAN(own_pages(p, self->a));
 	ASSERT_EQ(0, counters_read(&self->before));
-	ASSERT_EQ(0, fail_after(0, 0, -1));
+	ASSERT_EQ(0, fail_alloc_after(0, 0));
 	EXPECT_EQ(-ENOMEM, move_all(p, self->b, status));
-	ASSERT_EQ(0, fail_no_more());
+	ASSERT_EQ(0, fail_alloc_no_more());
 	EXPECT_CLEAN(pages_verify(p, "no frame at all"));
 	EXPECT_CLEAN(counters_verify(&self->before, 0, 1));
 	for (i = 0; i < COUNT; i++)
@@ -181,9 +126,9 @@ TEST_F(no_memory, move_pages_in_the_middle)
 
 	ASSERT_CLEAN(own_pages(p, self->a));
 	ASSERT_EQ(0, counters_read(&self->before));
-	ASSERT_EQ(0, fail_after(5, 0, -1));
+	ASSERT_EQ(0, fail_alloc_after(5, 0));
 	EXPECT_EQ(-ENOMEM, move_all(p, self->b, status));
-	ASSERT_EQ(0, fail_no_more());
+	ASSERT_EQ(0, fail_alloc_no_more());
 	pages_want(p, 0, 5, self->b);
 	EXPECT_CLEAN(pages_verify(p, "five frames"));
 	EXPECT_CLEAN(counters_verify(&self->before, 5, 1));
@@ -196,9 +141,9 @@ TEST_F(no_memory, mbind_in_the_middle)
 
 	ASSERT_CLEAN(own_pages(p, self->a));
 	ASSERT_EQ(0, counters_read(&self->before));
-	ASSERT_EQ(0, fail_after(5, 0, -1));
+	ASSERT_EQ(0, fail_alloc_after(5, 0));
 	EXPECT_EQ(-EIO, bind_all(p, self->b));
-	ASSERT_EQ(0, fail_no_more());
+	ASSERT_EQ(0, fail_alloc_no_more());
 	pages_want(p, 0, 5, self->b);
 	EXPECT_CLEAN(pages_verify(p, "five frames"));
 	EXPECT_CLEAN(counters_verify(&self->before, 5, 1));
@@ -220,10 +165,10 @@ TEST_F(no_memory, migrate_pages)
 	pages_want_all(&s->pages, self->a);
 	ASSERT_EQ(0, subject_start(s, populate));
 	ASSERT_CLEAN(subject_look(s));
-	ASSERT_EQ(0, fail_after(0, 0, -1));
+	ASSERT_EQ(0, fail_alloc_after(0, 0));
 	EXPECT_EQ(-ENOMEM, numa_migrate_pages(s->pages.pid, NODE(self->a),
 					      NODE(self->b)));
-	ASSERT_EQ(0, fail_no_more());
+	ASSERT_EQ(0, fail_alloc_no_more());
 	EXPECT_CLEAN(subject_verify(s, 1, "a child, no frame at all"));
 	EXPECT_EQ(0, subject_moved());
 	EXPECT_EQ(0, holder_end(&s->holder));
@@ -244,9 +189,9 @@ TEST_F(no_memory, thp_is_split)
 	ASSERT_TRUE(p->was[0].kflags & 1UL << KPF_THP);
 	ASSERT_EQ(0, counters_read(&self->before));
 
-	ASSERT_EQ(0, fail_after(0, 9, -1));
+	ASSERT_EQ(0, fail_alloc_after(0, 9));
 	EXPECT_EQ(0, bind_all(p, self->b));
-	ASSERT_EQ(0, fail_no_more());
+	ASSERT_EQ(0, fail_alloc_no_more());
 	pages_want_all(p, self->b);
 	/* A huge page no more: each page is to have what all of it had. */
 	p->was[0].kflags &= ~(1UL << KPF_THP | 1UL << KPF_COMPOUND_HEAD);

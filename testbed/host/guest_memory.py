@@ -99,9 +99,9 @@ class GuestMemory:
     def count_isolated_pages(self) -> int:
         """Return the pages that are off the LRU lists: none, when nothing migrates.
 
-        Counted by node: when a node goes, what its per-CPU parts hold is lost to the sums in
-        /proc/vmstat (refresh_cpu_vm_stats() folds online nodes only, mm/vmstat.c, 6.12), which
-        then show some isolated pages for ever.
+        Counted by node: while a node is gone, what its per-CPU parts held is missing from the sums
+        in /proc/vmstat (refresh_cpu_vm_stats() folds online nodes only, mm/vmstat.c, 6.12), which
+        show some isolated pages until the node is back.
         """
         text = self._shell.run(f"{_REFRESH}; grep -h nr_isolated {_NODES}/node*/vmstat").stdout
         return sum(int(line.split()[1]) for line in text.splitlines())
