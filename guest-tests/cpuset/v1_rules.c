@@ -13,6 +13,13 @@
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   contract:
  *     17: ["cpuset_v1_rules.*"]
+ *   covers:
+ *     - {cases: cpuset_v1_rules.outside_of_the_parent,
+ *        interface: cpuset-v1-mems, backing: anon-private,
+ *        condition: target-outside-cpuset}
+ *     - {cases: cpuset_v1_rules.text_that_is_no_set,
+ *        interface: cpuset-v1-mems, backing: anon-private,
+ *        condition: bad-node}
  */
 #include "harness.h"
 
@@ -110,6 +117,36 @@ TEST_F(cpuset_v1_rules, subset_of_the_parent)
 	EXPECT_EQ(-EBUSY, cpuset_set_mems("x", a));
 	EXPECT_EQ(0, cpuset_set_mems("x", b));
 	EXPECT_MEMS(b, "x/in");
+}
+
+/* A process below: its own group may not leave the parent, nor be left by it. */
+TEST_F(cpuset_v1_rules, outside_of_the_parent)
+{
+	const unsigned long a = NODE(self->a), b = NODE(self->b);
+	struct pages *p = &self->scene.subject.pages;
+
+	START_IN_X();
+	ASSERT_EQ(0, cpuset_create("x/in"));
+	ASSERT_EQ(0, cpuset_set_mems("x/in", a));
+	ASSERT_EQ(0, cpuset_attach("x/in", p->pid));
+	EXPECT_EQ(-EACCES, cpuset_set_mems("x/in", b));
+	EXPECT_EQ(-EACCES, cpuset_set_mems("x/in", a | b));
+	EXPECT_MEMS(a, "x/in");
+	EXPECT_EQ(-EBUSY, cpuset_set_mems("x", b));
+	EXPECT_MEMS(a, "x");
+	VERIFY_STAYED("mems that the parent has not, refused");
+
+	/* From the outside in it may go, one group at a time. */
+	EXPECT_EQ(0, cpuset_set_mems("x", a | b));
+	VERIFY_STAYED("the parent's mems from a to {a,b}");
+	EXPECT_EQ(0, cpuset_set_mems("x/in", b));
+	EXPECT_EQ(0, cpuset_set_mems("x", b));
+	EXPECT_MEMS(b, "x/in");
+	pages_want_all(p, self->b);
+	EXPECT_CLEAN(cpuset_scene_verify(&self->scene, b,
+					 "mems of the group from a to b"));
+	EXPECT_LE(COUNT, subject_moved());
+	END();
 }
 
 TEST_F(cpuset_v1_rules, exclusive_of_a_sibling)

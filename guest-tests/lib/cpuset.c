@@ -215,6 +215,11 @@ int cpuset_detach(pid_t pid)
 			pid);
 }
 
+int cpuset_give(const char *name, const char *file, uid_t user)
+{
+	return chown(file_of(name, file), user, -1) ? -errno : 0;
+}
+
 int cpuset_open(const char *name)
 {
 	int fd = open(file_of(name, ""), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -69,6 +69,9 @@ int cpuset_detach(pid_t pid);
 int cpuset_write(const char *name, const char *file, const char *text);
 long cpuset_read(const char *name, const char *file, char *text, size_t bytes);
 
+/* Delegate a file of the group, "cgroup.procs", to @user. 0 or -errno. */
+int cpuset_give(const char *name, const char *file, uid_t user);
+
 /* A descriptor of the group's folder, for CLONE_INTO_CGROUP. Or -errno. */
 int cpuset_open(const char *name);
 

@@ -21,16 +21,21 @@
  *        backing: [anon-private], condition: [target-memoryless]}
  *     - {cases: "memoryless.set_mempolicy", interface: [set_mempolicy],
  *        backing: [anon-private], condition: [target-memoryless]}
+ *     - {cases: "memoryless.home_node", interface: [home_node], backing:
+ *        [anon-private], condition: [target-memoryless]}
  *     - {cases: "memoryless.cpuset", interface: [cpuset-v2-mems], backing:
  *        [anon-private], condition: [target-memoryless]}
  */
 #include "harness.h"
+
+#include <sys/mman.h>
 
 #include "counters.h"
 #include "cpuset.h"
 #include "nodes.h"
 #include "pages.h"
 #include "placement.h"
+#include "policy.h"
 #include "subject.h"
 
 #define COUNT		16
@@ -181,6 +186,38 @@ TEST_F(memoryless, set_mempolicy)
 		placement_add(&seen, status[i]);
 	placement_print("memory of a CPU without any", &nearer, &seen);
 	EXPECT_TRUE(placement_equal(&nearer, &seen));
+}
+
+/*
+ * The home of a range may be such a node: it is online, and no more is asked.
+ * Of the policy's nodes the nearest to it comes first, which is b.
+ */
+TEST_F(memoryless, home_node)
+{
+	static const int modes[] = { MPOL_BIND, MPOL_PREFERRED_MANY };
+	const unsigned long both = NODE(self->a) | NODE(self->b);
+	struct pages *p = &self->subject.pages;
+	unsigned int i;
+
+	ASSERT_EQ(0, nodes_run_on(self->a));
+	for (i = 0; i < ARRAY_SIZE(modes); i++) {
+		pages_want_all(p, self->a);
+		ASSERT_EQ(0, madvise(p->addr, COUNT * PAGE_BYTES,
+				     MADV_DONTNEED));
+		ASSERT_EQ(0, bind_to(p, modes[i], both, 0));
+		policy_fault(p, 0, COUNT / 2);
+		pages_want(p, COUNT / 2, COUNT / 2, UNTOUCHED);
+		ASSERT_CLEAN(pages_snapshot(p));
+		EXPECT_EQ(0, numa_home_node(p->addr, COUNT * PAGE_BYTES,
+					    self->bare, 0));
+		EXPECT_CLEAN(policy_check(p, 0, modes[i], both));
+		EXPECT_CLEAN(pages_verify(p, "a home without memory"));
+
+		policy_fault(p, COUNT / 2, COUNT / 2);
+		pages_want(p, COUNT / 2, COUNT / 2, self->b);
+		EXPECT_CLEAN(pages_verify(p, "new pages near it"));
+	}
+	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
 }
 
 TEST_F(memoryless, migrate_pages)
