@@ -40,18 +40,13 @@
 #include "chores.h"
 #include "cpuset.h"
 #include "creds.h"
-#include "full.h"
+#include "full_scene.h"
 #include "nodes.h"
 #include "pages.h"
-#include "placement.h"
 #include "scene.h"
 #include "subject_steps.h"
-#include "swap.h"
 
 #define COUNT		16
-/* 48 MiB against 8 MiB and what the lists of the CPUs hold besides. */
-#define MANY		12288
-#define LEAVE		(8L << 20)
 
 FIXTURE(other_user)
 {
@@ -222,54 +217,32 @@ TEST_F(other_user, outside_its_cpuset)
 	END();
 }
 
-/* Want each page where the kernel says it is: on @a or @b. How many on @b. */
-static long want_as_found(struct pages *p, int a, int b)
-{
-	static int status[MANY];
-	long i, moved = 0;
-
-	if (placement_query(p->pid, p->addr, p->count, status))
-		return -1;
-	for (i = 0; i < p->count; i++) {
-		pages_want(p, i, 1, status[i] == b ? b : a);
-		moved += status[i] == b;
-	}
-	return moved;
-}
-
 TEST_F_TIMEOUT(other_user, target_full, 90)
 {
 	struct pages *p = &self->subject.pages;
-	long moved, kills = full_oom_kills();
-	struct swap_areas swap;
-	struct full full;
+	struct full_scene scene;
+	long moved;
 
-	ASSERT_EQ(0, nodes_run_on(self->a));
-	/* Swap would make room, by what has just moved there. */
-	ASSERT_EQ(0, swap_stop(&swap));
-	ASSERT_EQ(0, full_begin(&full));
-	ASSERT_EQ(0, pages_map(p, MANY, MAP_PRIVATE));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, subject_start(&self->subject, chore_populate_as_user));
-	ASSERT_EQ(0, full_take(&full, self->b, LEAVE));
+	ASSERT_CLEAN(full_scene_begin(&scene));
+	ASSERT_CLEAN(full_scene_child(&scene, &self->subject,
+				      chore_populate_as_user));
+	ASSERT_CLEAN(full_scene_fill(&scene));
 	LOOK();
 	EXPECT_EQ(-ENOMEM, ask_sets(p->pid, PTRACE_AND_NICE, NODE(self->a),
 				    NODE(self->b)));
-	moved = want_as_found(p, self->a, self->b);
+	moved = full_scene_want_as_found(&scene, p);
 	EXPECT_LT(0, moved);
-	EXPECT_GT(MANY, moved);
+	EXPECT_GT(FULL_PAGES, moved);
 	VERIFY(1, "node b is full");
 
-	ASSERT_EQ(0, full_give_back(&full));
+	ASSERT_EQ(0, full_give_back(&scene.full));
 	LOOK();
 	EXPECT_EQ(0, ask_sets(p->pid, PTRACE_AND_NICE, NODE(self->a),
 			      NODE(self->b)));
 	pages_want_all(p, self->b);
 	VERIFY(0, "node b has room");
-	EXPECT_EQ(kills, full_oom_kills());
 	END();
-	EXPECT_EQ(0, full_end(&full));
-	EXPECT_EQ(0, swap_resume(&swap));
+	EXPECT_CLEAN(full_scene_end(&scene));
 }
 
 TEST_HARNESS_MAIN

@@ -35,24 +35,15 @@
 #include "chores.h"
 #include "cpuset.h"
 #include "creds.h"
-#include "full.h"
+#include "full_scene.h"
 #include "migratepages.h"
 #include "nodes.h"
 #include "pages.h"
-#include "placement.h"
 #include "proc.h"
 #include "scene.h"
 #include "subject_steps.h"
-#include "swap.h"
 
 #define COUNT		16
-/*
- * 48 MiB, against 8 MiB that the node has left and what is free beyond: the
- * lists of the CPUs, which are not counted as free (zone_highsize() in
- * mm/page_alloc.c).
- */
-#define MANY		12288
-#define LEAVE		(8L << 20)
 
 FIXTURE(migratepages_refused)
 {
@@ -198,55 +189,32 @@ TEST_F(migratepages_refused, node_without_memory)
 	END();
 }
 
-/* Want each page where the kernel says it is: on @a or @b. How many on @b. */
-static long want_as_found(struct pages *p, int a, int b)
-{
-	static int status[MANY];
-	long i, moved = 0;
-
-	if (placement_query(p->pid, p->addr, p->count, status))
-		return -1;
-	for (i = 0; i < p->count; i++) {
-		pages_want(p, i, 1, status[i] == b ? b : a);
-		moved += status[i] == b;
-	}
-	return moved;
-}
-
 /* What fits moves, the rest stays, and one failure is counted: the ENOMEM. */
 TEST_F_TIMEOUT(migratepages_refused, target_full, 90)
 {
 	struct pages *p = &self->subject.pages;
-	long moved, kills = full_oom_kills();
-	struct swap_areas swap;
-	struct full full;
+	struct full_scene scene;
+	long moved;
 
-	ASSERT_EQ(0, nodes_run_on(self->a));
-	/* Swap would make room, by what has just moved there. */
-	ASSERT_EQ(0, swap_stop(&swap));
-	ASSERT_EQ(0, full_begin(&full));
-	ASSERT_EQ(0, pages_map(p, MANY, MAP_PRIVATE));
-	pages_want_all(p, self->a);
-	ASSERT_EQ(0, subject_start(&self->subject, pages_populate));
-	ASSERT_EQ(0, full_take(&full, self->b, LEAVE));
+	ASSERT_CLEAN(full_scene_begin(&scene));
+	ASSERT_CLEAN(full_scene_child(&scene, &self->subject, pages_populate));
+	ASSERT_CLEAN(full_scene_fill(&scene));
 	LOOK();
 	ASSERT_EQ(0, run(&self->tool, p->pid, self->a, self->b));
 	EXPECT_SAYS("migrate_pages: Cannot allocate memory");
-	moved = want_as_found(p, self->a, self->b);
+	moved = full_scene_want_as_found(&scene, p);
 	EXPECT_LT(0, moved);
-	EXPECT_GT(MANY, moved);
+	EXPECT_GT(FULL_PAGES, moved);
 	VERIFY(1, "node b is full");
 
-	ASSERT_EQ(0, full_give_back(&full));
+	ASSERT_EQ(0, full_give_back(&scene.full));
 	LOOK();
 	ASSERT_EQ(0, run(&self->tool, p->pid, self->a, self->b));
 	EXPECT_EQ(0, self->tool.status);
 	pages_want_all(p, self->b);
 	VERIFY(0, "node b has room");
-	EXPECT_EQ(kills, full_oom_kills());
 	END();
-	EXPECT_EQ(0, full_end(&full));
-	EXPECT_EQ(0, swap_resume(&swap));
+	EXPECT_CLEAN(full_scene_end(&scene));
 }
 
 TEST_HARNESS_MAIN
