@@ -21,7 +21,11 @@ set_knob /proc/sys/kernel/numa_balancing 0
 set_knob /proc/sys/vm/page-cluster 0
 set_knob /proc/sys/vm/compaction_proactiveness 0
 set_knob /sys/kernel/mm/ksm/run 0
-set_knob /sys/kernel/mm/transparent_hugepage/khugepaged/defrag 0
+# khugepaged cannot be stopped while THPs may be had: it sleeps for 49 days, and fills no hole.
+khugepaged=/sys/kernel/mm/transparent_hugepage/khugepaged
+set_knob $khugepaged/defrag 0
+set_knob $khugepaged/max_ptes_none 0
+set_knob $khugepaged/scan_sleep_millisecs 4294967295
 set_knob /sys/devices/system/memory/auto_online_blocks offline
 
 # Drivers of the guest's devices, of a kernel that has them as modules.
