@@ -15,6 +15,8 @@
  *             SCHED_DEBUG]
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
+ *   quick:
+ *     - balancing.bind_balancing.of_a_range
  *   cases:
  *     balancing_thp.*: {kconfig: [TRANSPARENT_HUGEPAGE]}
  */
@@ -60,7 +62,7 @@ static int knobs_restore(const struct knobs *k)
 }
 
 /* Until @pages at least have hint PTEs; one scan goes over all mappings. */
-static const char *scan(long pages)
+static const char *make_hints(long pages)
 {
 	double deadline = metric_now_us() + DEADLINE_US;
 	long made = system_stat("numa_pte_updates");
@@ -102,24 +104,73 @@ FIXTURE_VARIANT(balancing)
 	bool since_6_10;	/* -EINVAL before */
 };
 
-#define POLICY(name, ...) \
-	FIXTURE_VARIANT_ADD(balancing, name) { __VA_ARGS__ }
+FIXTURE_VARIANT_ADD(balancing, none)
+{
+	.mode = NO_POLICY,
+	.follows = true,
+};
 
-POLICY(none, .mode = NO_POLICY, .follows = true);
-POLICY(bind, .mode = MPOL_BIND, .a = true, .b = true);
-POLICY(bind_balancing, .mode = MPOL_BIND | MPOL_F_NUMA_BALANCING, .a = true,
-       .b = true, .follows = true);
-POLICY(bind_balancing_elsewhere, .mode = MPOL_BIND | MPOL_F_NUMA_BALANCING,
-       .b = true);
-POLICY(bind_balancing_to_the_cpu, .mode = MPOL_BIND | MPOL_F_NUMA_BALANCING,
-       .a = true, .follows = true);
-POLICY(preferred, .mode = MPOL_PREFERRED, .a = true);
-POLICY(interleave, .mode = MPOL_INTERLEAVE, .a = true, .b = true);
-POLICY(local, .mode = MPOL_LOCAL);
-POLICY(many_balancing, .mode = MPOL_PREFERRED_MANY | MPOL_F_NUMA_BALANCING,
-       .a = true, .b = true, .follows = true, .since_6_10 = true);
-POLICY(many_balancing_elsewhere, .mode = MPOL_PREFERRED_MANY |
-       MPOL_F_NUMA_BALANCING, .b = true, .since_6_10 = true);
+FIXTURE_VARIANT_ADD(balancing, bind)
+{
+	.mode = MPOL_BIND,
+	.a = true,
+	.b = true,
+};
+
+FIXTURE_VARIANT_ADD(balancing, bind_balancing)
+{
+	.mode = MPOL_BIND | MPOL_F_NUMA_BALANCING,
+	.a = true,
+	.b = true,
+	.follows = true,
+};
+
+FIXTURE_VARIANT_ADD(balancing, bind_balancing_elsewhere)
+{
+	.mode = MPOL_BIND | MPOL_F_NUMA_BALANCING,
+	.b = true,
+};
+
+FIXTURE_VARIANT_ADD(balancing, bind_balancing_to_the_cpu)
+{
+	.mode = MPOL_BIND | MPOL_F_NUMA_BALANCING,
+	.a = true,
+	.follows = true,
+};
+
+FIXTURE_VARIANT_ADD(balancing, preferred)
+{
+	.mode = MPOL_PREFERRED,
+	.a = true,
+};
+
+FIXTURE_VARIANT_ADD(balancing, interleave)
+{
+	.mode = MPOL_INTERLEAVE,
+	.a = true,
+	.b = true,
+};
+
+FIXTURE_VARIANT_ADD(balancing, local)
+{
+	.mode = MPOL_LOCAL,
+};
+
+FIXTURE_VARIANT_ADD(balancing, many_balancing)
+{
+	.mode = MPOL_PREFERRED_MANY | MPOL_F_NUMA_BALANCING,
+	.a = true,
+	.b = true,
+	.follows = true,
+	.since_6_10 = true,
+};
+
+FIXTURE_VARIANT_ADD(balancing, many_balancing_elsewhere)
+{
+	.mode = MPOL_PREFERRED_MANY | MPOL_F_NUMA_BALANCING,
+	.b = true,
+	.since_6_10 = true,
+};
 
 FIXTURE_SETUP(balancing)
 {
@@ -146,12 +197,14 @@ FIXTURE_TEARDOWN_PARENT(balancing)
 	EXPECT_EQ(0, knobs_restore(&self->knobs));
 }
 
+/* Have the faults, and what was moved by them put on the LRU lists. */
 static void touch(const struct pages *p)
 {
 	long i;
 
 	for (i = 0; i < p->count; i++)
 		pages_read(p, i);
+	relocate_drain();
 }
 
 TEST_F(balancing, of_a_range)
@@ -167,7 +220,7 @@ TEST_F(balancing, of_a_range)
 		return;
 	}
 	ASSERT_EQ(0, error);
-	ASSERT_CLEAN(scan(COUNT));
+	ASSERT_CLEAN(make_hints(COUNT));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_CLEAN(pages_snapshot(&self->control));
 	ASSERT_EQ(0, counters_read(&before));
@@ -203,7 +256,7 @@ TEST_F(balancing, of_the_task)
 	ASSERT_EQ(0, policy_bind(&self->control, 0, COUNT, MPOL_BIND |
 				 MPOL_F_NUMA_BALANCING,
 				 NODE(self->a) | NODE(self->b), 0));
-	ASSERT_CLEAN(scan(COUNT));
+	ASSERT_CLEAN(make_hints(COUNT));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_EQ(0, counters_read(&before));
 	touch(p);
@@ -248,10 +301,11 @@ TEST_F(balancing_thp, moves_whole)
 	pages_want_all(&p, nodes_nth(nodes, 1));
 	ASSERT_EQ(0, pages_populate(&p));
 	ASSERT_EQ(0, relocate_drain());
-	ASSERT_CLEAN(scan(1));
+	ASSERT_CLEAN(make_hints(1));
 	ASSERT_CLEAN(pages_snapshot(&p));
 	ASSERT_EQ(0, counters_read(&before));
 	pages_read(&p, 77);
+	ASSERT_EQ(0, relocate_drain());
 	pages_want_all(&p, nodes_nth(nodes, 0));
 	EXPECT_CLEAN(pages_verify(&p, "a huge page follows"));
 	EXPECT_LE(before.balanced + THP_PAGES,

@@ -221,8 +221,11 @@ static long write_anew(struct pages *p)
 {
 	long i;
 
-	for (i = 0; i < p->count; i++)
-		*(volatile uint64_t *)pages_at(p, i) ^= 1;
+	for (i = 0; i < p->count; i++) {
+		uint64_t *word = pages_at(p, i);
+
+		*word ^= 1;
+	}
 	return smaps_kib(0, p->addr, "ShmemPmdMapped") == KIB ? 0 : -1;
 }
 
