@@ -22,7 +22,8 @@
  *     - {cases: ["hugetlb_cgroup.*.charge_goes_along"], kernels: "<6.12",
  *        why: "hugetlb_cgroup_migrate() leaves the usage by node behind:
  *        hugetlb.2MB.numa_stat tells the old node, the sum is right",
- *        commit: seen on 6.1 and not on 6.12}
+ *        commit:
+ *        known-issues/hugetlb-cgroup-usage-by-node.md; seen on 6.1}
  */
 #include "harness.h"
 

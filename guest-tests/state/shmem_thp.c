@@ -18,8 +18,8 @@
  *   known:
  *     - {cases: ["shmem_thp.account_by_node"], kernels: "<6.12",
  *        why: "folio_migrate_mapping() leaves NR_SHMEM_THPS behind, so that
- *        ShmemHugePages of a node tells pages that have gone", commit: seen on
- *        6.1 and not on 6.12}
+ *        ShmemHugePages of a node tells pages that have gone", commit:
+ *        known-issues/shmem-thp-stays-counted.md; seen on 6.1}
  */
 #include "harness.h"
 
