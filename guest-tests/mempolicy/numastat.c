@@ -61,7 +61,7 @@ FIXTURE_SETUP(numastat)
 	struct placed *t = &self->t;
 
 	ASSERT_CLEAN(placed_start(t, COUNT, 0, MAP_PRIVATE));
-	ASSERT_EQ(0, policy_run_on(t->a));
+	ASSERT_EQ(0, nodes_run_on(t->a));
 	/* The page tables come first, and are no pages of the case. */
 	policy_fault(&t->pages, 0, COUNT);
 	ASSERT_EQ(0, madvise(t->pages.addr, BYTES, MADV_DONTNEED));

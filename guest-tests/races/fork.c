@@ -111,6 +111,9 @@ static void storm_here(void *contest, int round)
 	struct contest *c = contest;
 
 	(void)round;
+	/* Copies come from where the writer runs, which may be a third node. */
+	if (numa_set_mempolicy(MPOL_BIND, NODE(c->node[0]) | NODE(c->node[1])))
+		c->wrong = "the writer cannot be kept to the two nodes";
 	if (storm(&c->pages))
 		c->wrong = "a snapshot is not what it was at the fork";
 	c->acted += CHILDREN;
