@@ -37,7 +37,7 @@ def test_a_mutant_is_killed_and_an_equivalent_one_survives(tmp_path: Path, kerne
 
     assert done.returncode == 0, done.output
     report = load_report((tmp_path / "report.json").read_bytes())
-    equivalent, killed = report.mutants
+    killed, equivalent = report.mutants  # those called equivalent come last
     assert (equivalent.status, killed.status) == (Status.EQUIVALENT, Status.KILLED)
     assert [kill.test.partition("::")[0] for kill in killed.kills] == ["migrate/move_pages.c"]
     assert equivalent.tests == equivalent.planned == report.base_tests
