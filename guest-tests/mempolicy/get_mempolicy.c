@@ -19,6 +19,7 @@
 #include "placement.h"
 #include "policy.h"
 #include "proc.h"
+#include "relocate.h"
 
 #define COUNT		16
 
@@ -169,6 +170,18 @@ TEST_F(get_mempolicy, node_of_a_page)
 		/* The mask is still the policy's. */
 		EXPECT_EQ(NODE(self->t.b), self->nodes);
 	}
+}
+
+/* The reference that lookup_node() takes to look is given back. */
+TEST_F(get_mempolicy, page_is_not_held)
+{
+	struct placed *t = &self->t;
+	int i;
+
+	for (i = 0; i < COUNT - 1; i++)
+		ASSERT_EQ(0, GET(pages_at(&t->pages, i), ADDR | NODE_OF));
+	EXPECT_CLEAN(relocate_to(&t->pages, t->b, "asked about, then sent"));
+	ASSERT_CLEAN(placed_look(t));
 }
 
 /* A page that is not there is faulted in, to where the policy has it. */
