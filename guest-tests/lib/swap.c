@@ -9,6 +9,7 @@
 #include "node_stat.h"
 #include "pagemap.h"
 #include "proc.h"
+#include "relocate.h"
 #include "swap.h"
 #include "syscalls.h"
 
@@ -41,8 +42,13 @@ const char *swap_out(struct pages *p, long first, long count)
 		mapped = still_mapped(p, first, count);
 		if (!mapped)
 			break;
-		/* One that is under writeback takes another turn. */
+		/*
+		 * One that is under writeback takes another turn. It waits for
+		 * the LRU on the CPU of this one, and MADV_PAGEOUT asks only
+		 * the CPU that it runs on to let go.
+		 */
 		poll(NULL, 0, 1);
+		relocate_drain();
 	} while (metric_now_us() < deadline);
 	if (mapped)
 		problems_add(&p->problems, "%ld of %ld pages not swapped out",
