@@ -24,7 +24,7 @@ from testbed.core.result import Verdict
 from testbed.errors import TestbedError
 from testbed.host import proc
 from testbed.host.project import data_dir
-from testbed.report.text import show_line
+from testbed.report.text import count, show_line
 
 _PLAN: Final = "ci/plans/suite.yaml"
 _LOAD: Final = ("--cpu", "2", "--vm", "1", "--vm-bytes", "512M", "--io", "1", "--fork", "1")
@@ -76,7 +76,7 @@ def main(*, runs: int, plan: str, select: str | None, load: bool, account: Path)
     command = ["--plan", str(data_dir() / plan), "--no-series"]
     command += ["-k", select] if select else []
     try:
-        with _load(options) if options else nullcontext():
+        with _busy(options) if options else nullcontext():
             for _ in range(runs):
                 one = _run_once(command, load=options, folder=account.parent / "soak")
                 with account.open("a", encoding="utf-8") as file:
@@ -87,14 +87,15 @@ def main(*, runs: int, plan: str, select: str | None, load: bool, account: Path)
     rounds = _read(account)
     if not rounds:
         raise click.ClickException(f"{account} has no runs yet: --runs 1 makes one")
-    Console(width=None if sys.stdout.isatty() else 100).print(_render(rounds))
+    if any(one.alarms for one in rounds):
+        Console(width=None if sys.stdout.isatty() else 100).print(_render(rounds))
     click.echo(_summarise(rounds))
     click.echo(f"account: {account}")
     sys.exit(1 if any(one.alarms for one in rounds) else 0)
 
 
 @contextmanager
-def _load(options: Sequence[str]) -> Iterator[None]:
+def _busy(options: Sequence[str]) -> Iterator[None]:
     """Keep the machine busy."""
     stress = proc.start(["stress-ng", *options])
     try:
@@ -150,13 +151,13 @@ def _read(account: Path) -> tuple[Round, ...]:
 
 def _describe(one: Round) -> str:
     told = "".join(f"\n  {alarm.topology}: {alarm.test}: {alarm.verdict}" for alarm in one.alarms)
-    return f"{one.run}: {one.tests} tests in {one.seconds:.0f} s, {len(one.alarms)} alarms{told}"
+    return f"{one.run}: {one.tests} tests in {one.seconds:.0f} s, {count(len(one.alarms), 'alarm')}{told}"
 
 
 def _render(rounds: Sequence[Round]) -> Table:
     """Return a row for each test that gave an alarm."""
     counts = Counter((alarm.topology, alarm.test) for one in rounds for alarm in one.alarms)
-    table = Table("test", "on", "alarms", title=None)
+    table = Table("test", "on", "alarms")
     for (topology, test), number in counts.most_common():
         table.add_row(show_line(test, width=70), topology, str(number))
     return table
@@ -168,8 +169,8 @@ def _summarise(rounds: Sequence[Round]) -> str:
     alarms = sum(len(one.alarms) for one in rounds)
     loaded = sum(1 for one in rounds if one.load)
     return (
-        f"{len(rounds)} runs ({loaded} under load), {tests} tests: "
-        f"{alarms} false alarms, in {bad} runs"
+        f"{count(len(rounds), 'run')} ({loaded} under load), {count(tests, 'test')}: "
+        f"{count(alarms, 'false alarm')}, in {count(bad, 'run')}"
     )
 
 

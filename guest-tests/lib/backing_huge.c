@@ -11,6 +11,7 @@
 #include <linux/kernel-page-flags.h>
 
 #include "backings.h"
+#include "hugetlb.h"
 #include "kernel.h"
 #include "nodes.h"
 #include "pagemap.h"
@@ -205,28 +206,6 @@ const struct backing backing_large_folio = {
 	.finish = area_write,
 };
 
-static long pool(int node, const char *what)
-{
-	char path[128], text[32];
-
-	snprintf(path, sizeof(path),
-		 "/sys/devices/system/node/node%d/hugepages/hugepages-%ldkB/%s",
-		 node, HUGE_BYTES / 1024, what);
-	return proc_read(path, text, sizeof(text)) < 0 ? -1 : atol(text);
-}
-
-static int set_pool(int node, long pages)
-{
-	char path[128], text[32];
-
-	snprintf(path, sizeof(path),
-		 "/sys/devices/system/node/node%d/hugepages/hugepages-%ldkB/nr_hugepages",
-		 node, HUGE_BYTES / 1024);
-	snprintf(text, sizeof(text), "%ld", pages);
-	return proc_write(path, text) || pool(node, "nr_hugepages") != pages ?
-	       -1 : 0;
-}
-
 /* Twice what there is use for: what one process reserves no other may take. */
 static int map_hugetlb(struct area *area, int sharing)
 {
@@ -235,8 +214,9 @@ static int map_hugetlb(struct area *area, int sharing)
 	int i;
 
 	for (i = 0; i < 2; i++) {
-		area->saved[i] = pool(nodes_nth(nodes, i), "nr_hugepages");
-		if (set_pool(nodes_nth(nodes, i), each))
+		area->saved[i] = hugetlb_pool(nodes_nth(nodes, i),
+					      "nr_hugepages");
+		if (hugetlb_set_pool(nodes_nth(nodes, i), each))
 			return -1;
 	}
 	return area_map_fd(area, -1, PROT_READ | PROT_WRITE,
@@ -275,17 +255,17 @@ static const char *is_hugetlb(struct area *area)
 		node = nodes_nth(nodes, i);
 		for (used = 0, k = 0; k < p->count; k += HUGE)
 			used += p->want[k] == node;
-		if (pool(node, "free_hugepages") != each - used)
+		if (hugetlb_pool(node, "free_hugepages") != each - used)
 			problems_add(&area->problems,
 				     "node %d: %ld huge pages free, wanted %ld",
-				     node, pool(node, "free_hugepages"),
+				     node, hugetlb_pool(node, "free_hugepages"),
 				     each - used);
-		if (pool(node, "surplus_hugepages") ||
-		    pool(node, "nr_hugepages") != each)
+		if (hugetlb_pool(node, "surplus_hugepages") ||
+		    hugetlb_pool(node, "nr_hugepages") != each)
 			problems_add(&area->problems,
 				     "node %d: %ld huge pages, %ld surplus",
-				     node, pool(node, "nr_hugepages"),
-				     pool(node, "surplus_hugepages"));
+				     node, hugetlb_pool(node, "nr_hugepages"),
+				     hugetlb_pool(node, "surplus_hugepages"));
 	}
 	return problems_text(&area->problems);
 }
@@ -297,7 +277,7 @@ static void release_hugetlb(struct area *area)
 
 	munmap(area->pages->addr, area->pages->count * PAGE_BYTES);
 	for (i = 0; i < 2; i++)
-		set_pool(nodes_nth(nodes, i), area->saved[i]);
+		hugetlb_set_pool(nodes_nth(nodes, i), area->saved[i]);
 }
 
 const struct backing backing_hugetlb_private = {

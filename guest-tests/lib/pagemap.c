@@ -52,6 +52,13 @@ uint64_t pagemap_pfn(uint64_t entry)
 	return entry & PM_PRESENT ? entry & PM_PFN_MASK : 0;
 }
 
+uint64_t pagemap_frame(pid_t pid, const void *addr)
+{
+	uint64_t entry;
+
+	return pagemap_read(pid, addr, 1, &entry) ? 0 : pagemap_pfn(entry);
+}
+
 int kpageflags_read(uint64_t pfn, uint64_t *flags)
 {
 	return read_entries("/proc/kpageflags", pfn, 1, flags);

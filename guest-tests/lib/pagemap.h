@@ -31,6 +31,9 @@ long pagemap_count(pid_t pid, const void *addr, long count, uint64_t mask,
 /* The frame of an entry; 0 where no page is present. */
 uint64_t pagemap_pfn(uint64_t entry);
 
+/* The frame at @addr; 0 where no page is present, or it cannot be read. */
+uint64_t pagemap_frame(pid_t pid, const void *addr);
+
 /* The flags of frame @pfn, 1 << KPF_x each. 0 or -1. */
 int kpageflags_read(uint64_t pfn, uint64_t *flags);
 

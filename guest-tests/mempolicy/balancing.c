@@ -32,6 +32,7 @@
 #include "policy.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 #include "thp.h"
 
 #define COUNT		32
@@ -174,13 +175,7 @@ FIXTURE_VARIANT_ADD(balancing, many_balancing_elsewhere)
 
 FIXTURE_SETUP(balancing)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, stay_on_cpu_0());
 	ASSERT_EQ(0, knobs_read(&self->knobs));
 	ASSERT_EQ(0, pages_map(&self->pages, COUNT, MAP_PRIVATE));

@@ -159,6 +159,7 @@
 #include "metric.h"
 #include "nodes.h"
 #include "placement.h"
+#include "scene.h"
 #include "syscalls.h"
 
 #define DEADLINE_US	10e6
@@ -233,13 +234,7 @@ static enum outcome outcome_of(const struct backing *backing)
 /* An area to be on node a; nothing is filled yet. */
 FIXTURE_SETUP(pageout_backing)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, area_child_map(&self->child, variant->backing, self->a));
 }
 

@@ -24,6 +24,7 @@
 
 #include <linux/kernel-page-flags.h>
 
+#include "ksm.h"
 #include "metric.h"
 #include "movelist.h"
 #include "nodes.h"
@@ -38,7 +39,6 @@
 #define COUNT		64
 #define TURNS		20
 #define DEADLINE_US	20e6
-#define KSM		"/sys/kernel/mm/ksm/"
 
 struct setting {
 	const char *path;
@@ -61,22 +61,14 @@ FIXTURE(ksm)
 	uint64_t frame;
 };
 
-static uint64_t frame_of(struct pages *p, int i)
-{
-	uint64_t entry;
-
-	return pagemap_read(0, pages_at(p, i), 1, &entry) ? 0 :
-	       pagemap_pfn(entry);
-}
-
 /* Whether all pages are one frame, and that is one of KSM's. */
 static bool are_merged(struct pages *p)
 {
-	uint64_t frame = frame_of(p, 0), flags;
+	uint64_t frame = pagemap_frame(0, pages_at(p, 0)), flags;
 	int i;
 
 	for (i = 1; i < COUNT; i++)
-		if (frame_of(p, i) != frame)
+		if (pagemap_frame(0, pages_at(p, i)) != frame)
 			return false;
 	return frame && !kpageflags_read(frame, &flags) &&
 	       flags & 1UL << KPF_KSM;
@@ -111,7 +103,7 @@ FIXTURE_SETUP(ksm)
 	while (!are_merged(p) && metric_now_us() < end)
 		sched_yield();
 	ASSERT_TRUE(are_merged(p));
-	self->frame = frame_of(p, 0);
+	self->frame = pagemap_frame(0, pages_at(p, 0));
 }
 
 FIXTURE_TEARDOWN(ksm)
@@ -191,7 +183,7 @@ TEST_F(ksm, move_pages)
 	EXPECT_EQ(0, movelist_call(&list, 0, MPOL_MF_MOVE));
 	EXPECT_CLEAN(movelist_check(&list));
 	EXPECT_CLEAN(check(&self->pages, on));
-	EXPECT_EQ(self->frame, frame_of(&self->pages, 0));
+	EXPECT_EQ(self->frame, pagemap_frame(0, pages_at(&self->pages, 0)));
 
 	/* One frame: taken, busy, and there for all others. */
 	ASSERT_EQ(0, proc_write(KSM "run", "0"));
@@ -201,7 +193,7 @@ TEST_F(ksm, move_pages)
 	EXPECT_EQ(0, movelist_call(&list, 0, MPOL_MF_MOVE_ALL));
 	EXPECT_CLEAN(movelist_check(&list));
 	EXPECT_CLEAN(check(&self->pages, list.nodes[0]));
-	EXPECT_NE(self->frame, frame_of(&self->pages, 0));
+	EXPECT_NE(self->frame, pagemap_frame(0, pages_at(&self->pages, 0)));
 	EXPECT_TRUE(are_merged(&self->pages));
 	EXPECT_CLEAN(write_each_other(&self->pages));
 }

@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "hugetlb.h"
 #include "nodes.h"
 #include "pattern.h"
 #include "peer.h"
@@ -71,16 +72,6 @@ FIXTURE_VARIANT_ADD(huge_entries, hugetlb)
 
 #define SCENE	FIXTURE_DATA(huge_entries)
 
-static int set_pool(int node, const char *pages)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path),
-		 "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages",
-		 node);
-	return proc_write(path, pages);
-}
-
 static char *map_huge(bool hugetlb)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS | (hugetlb ? MAP_HUGETLB : 0);
@@ -105,8 +96,8 @@ FIXTURE_SETUP(huge_entries)
 	self->hugetlb = variant->hugetlb;
 	for (i = 0; i < 2; i++) {
 		self->node[i] = nodes_nth(nodes, i);
-		ASSERT_EQ(0, set_pool(self->node[i],
-				      variant->hugetlb ? "3" : "0"));
+		ASSERT_EQ(0, hugetlb_set_pool(self->node[i],
+					      variant->hugetlb ? 3 : 0));
 	}
 	self->zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, self->zero);
@@ -124,8 +115,8 @@ FIXTURE_SETUP(huge_entries)
 
 FIXTURE_TEARDOWN_PARENT(huge_entries)
 {
-	EXPECT_EQ(0, set_pool(self->node[0], "0"));
-	EXPECT_EQ(0, set_pool(self->node[1], "0"));
+	EXPECT_EQ(0, hugetlb_set_pool(self->node[0], 0));
+	EXPECT_EQ(0, hugetlb_set_pool(self->node[1], 0));
 }
 
 /* The mover, and what is true after each round. */

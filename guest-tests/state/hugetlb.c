@@ -32,6 +32,7 @@
 
 #include "chores.h"
 #include "holder.h"
+#include "hugetlb.h"
 #include "kernel.h"
 #include "nodes.h"
 #include "pagemap.h"
@@ -55,50 +56,24 @@ SHARING_VARIANTS(hugetlb);
 
 #define OVERCOMMIT	"/proc/sys/vm/nr_overcommit_hugepages"
 
-/* @name of the pool of 2 MiB pages, of @node or (-1) of all; or -1. */
-static long pool(int node, const char *name)
-{
-	char path[128], text[32];
-
-	if (node < 0)
-		snprintf(path, sizeof(path),
-			 "/sys/kernel/mm/hugepages/hugepages-2048kB/%s", name);
-	else
-		snprintf(path, sizeof(path),
-			 "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/%s",
-			 node, name);
-	return proc_read(path, text, sizeof(text)) < 0 ? -1 : atol(text);
-}
-
-static int set_pool(int node, int pages)
-{
-	char path[128], text[32];
-
-	snprintf(path, sizeof(path),
-		 "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages",
-		 node);
-	snprintf(text, sizeof(text), "%d", pages);
-	return proc_write(path, text);
-}
-
 FIXTURE_SETUP(hugetlb)
 {
 	FIND_TWO_NODES(self, return);
 	ASSERT_LT(0, proc_read(OVERCOMMIT, self->overcommit,
 			       sizeof(self->overcommit)));
-	ASSERT_EQ(0, pool(-1, "nr_hugepages"));
+	ASSERT_EQ(0, hugetlb_pool(-1, "nr_hugepages"));
 }
 
 /* In the parent, when all mappings are gone. */
 FIXTURE_TEARDOWN_PARENT(hugetlb)
 {
-	EXPECT_EQ(0, set_pool(self->a, 0));
-	EXPECT_EQ(0, set_pool(self->b, 0));
+	EXPECT_EQ(0, hugetlb_set_pool(self->a, 0));
+	EXPECT_EQ(0, hugetlb_set_pool(self->b, 0));
 	EXPECT_EQ(0, proc_write(OVERCOMMIT, self->overcommit));
-	EXPECT_EQ(0, pool(-1, "nr_hugepages"));
-	EXPECT_EQ(0, pool(-1, "free_hugepages"));
-	EXPECT_EQ(0, pool(-1, "resv_hugepages"));
-	EXPECT_EQ(0, pool(-1, "surplus_hugepages"));
+	EXPECT_EQ(0, hugetlb_pool(-1, "nr_hugepages"));
+	EXPECT_EQ(0, hugetlb_pool(-1, "free_hugepages"));
+	EXPECT_EQ(0, hugetlb_pool(-1, "resv_hugepages"));
+	EXPECT_EQ(0, hugetlb_pool(-1, "surplus_hugepages"));
 }
 
 /* Map @reserved pages, of which the first two are touched, on node @node. */
@@ -116,9 +91,9 @@ static long map_huge(struct pages *p, int sharing, int reserved, int node)
 }
 
 #define EXPECT_POOL(node, pages, unused, extra) do {			\
-	EXPECT_EQ(pages, pool(node, "nr_hugepages"));			\
-	EXPECT_EQ(unused, pool(node, "free_hugepages"));		\
-	EXPECT_EQ(extra, pool(node, "surplus_hugepages"));		\
+	EXPECT_EQ(pages, hugetlb_pool(node, "nr_hugepages"));			\
+	EXPECT_EQ(unused, hugetlb_pool(node, "free_hugepages"));		\
+	EXPECT_EQ(extra, hugetlb_pool(node, "surplus_hugepages"));		\
 } while (0)
 
 static const char *go(struct pages *p, int node, bool by_mbind,
@@ -135,8 +110,8 @@ TEST_F(hugetlb, free_page_is_taken)
 {
 	struct pages *p = &self->pages;
 
-	ASSERT_EQ(0, set_pool(self->a, 2));
-	ASSERT_EQ(0, set_pool(self->b, 2));
+	ASSERT_EQ(0, hugetlb_set_pool(self->a, 2));
+	ASSERT_EQ(0, hugetlb_set_pool(self->b, 2));
 	ASSERT_EQ(0, map_huge(p, variant->sharing, 2, self->a));
 	EXPECT_POOL(self->a, 2, 0, 0);
 	EXPECT_POOL(self->b, 2, 2, 0);
@@ -144,7 +119,7 @@ TEST_F(hugetlb, free_page_is_taken)
 	EXPECT_POOL(self->a, 2, 2, 0);
 	EXPECT_POOL(self->b, 2, 0, 0);
 	EXPECT_POOL(-1, 4, 2, 0);
-	EXPECT_EQ(0, pool(-1, "resv_hugepages"));
+	EXPECT_EQ(0, hugetlb_pool(-1, "resv_hugepages"));
 	EXPECT_CLEAN(go(p, self->a, true, "and back"));
 	EXPECT_POOL(self->a, 2, 0, 0);
 	EXPECT_POOL(self->b, 2, 2, 0);
@@ -157,13 +132,13 @@ TEST_F(hugetlb, pool_goes_along)
 {
 	struct pages *p = &self->pages;
 
-	ASSERT_EQ(0, set_pool(self->a, 3));
+	ASSERT_EQ(0, hugetlb_set_pool(self->a, 3));
 	ASSERT_EQ(0, map_huge(p, variant->sharing, 2, self->a));
 	EXPECT_CLEAN(go(p, self->b, true, "to new pages"));
 	EXPECT_POOL(self->a, 1, 1, 0);
 	EXPECT_POOL(self->b, 2, 0, 0);
 	EXPECT_POOL(-1, 3, 1, 0);
-	EXPECT_EQ(0, pool(-1, "resv_hugepages"));
+	EXPECT_EQ(0, hugetlb_pool(-1, "resv_hugepages"));
 	ASSERT_EQ(0, munmap(p->addr, 2 * HUGE_BYTES));
 	EXPECT_POOL(self->a, 1, 1, 0);
 	EXPECT_POOL(self->b, 2, 2, 0);
@@ -177,18 +152,18 @@ TEST_F(hugetlb, reserved_are_left)
 {
 	struct pages *p = &self->pages;
 
-	ASSERT_EQ(0, set_pool(self->a, 2));
-	ASSERT_EQ(0, set_pool(self->b, 1));
+	ASSERT_EQ(0, hugetlb_set_pool(self->a, 2));
+	ASSERT_EQ(0, hugetlb_set_pool(self->b, 1));
 	ASSERT_EQ(0, map_huge(p, variant->sharing, 3, self->a));
 	EXPECT_POOL(self->b, 1, 1, 0);
-	EXPECT_EQ(1, pool(-1, "resv_hugepages"));
+	EXPECT_EQ(1, hugetlb_pool(-1, "resv_hugepages"));
 	EXPECT_CLEAN(go(p, self->b, false, "with one page reserved"));
-	EXPECT_EQ(1, pool(-1, "resv_hugepages"));
+	EXPECT_EQ(1, hugetlb_pool(-1, "resv_hugepages"));
 	EXPECT_POOL(self->a, 0, 0, 0);
 	EXPECT_POOL(self->b, 3, 1, 0);
 	/* The reserved one is there for its owner. */
 	*(volatile char *)(p->addr + 2 * HUGE_BYTES) = 1;
-	EXPECT_EQ(0, pool(-1, "resv_hugepages"));
+	EXPECT_EQ(0, hugetlb_pool(-1, "resv_hugepages"));
 	EXPECT_POOL(-1, 3, 0, 0);
 	ASSERT_EQ(0, munmap(p->addr, 3 * HUGE_BYTES));
 	EXPECT_POOL(-1, 3, 3, 0);
@@ -241,7 +216,7 @@ TEST_F(hugetlb, mapped_by_two)
 	struct holder holder;
 
 	/* Enough for the copies of private pages. */
-	ASSERT_EQ(0, set_pool(self->a, 4));
+	ASSERT_EQ(0, hugetlb_set_pool(self->a, 4));
 	ASSERT_EQ(0, map_huge(p, variant->sharing, 2, self->a));
 	ASSERT_EQ(0, holder_start(&holder, p, chore_look));
 	ASSERT_CLEAN(relocate(p, &r));
@@ -261,7 +236,7 @@ TEST_F(hugetlb, tail_address)
 	int node = self->b, status = -1;
 	void *tail;
 
-	ASSERT_EQ(0, set_pool(self->a, 2));
+	ASSERT_EQ(0, hugetlb_set_pool(self->a, 2));
 	ASSERT_EQ(0, map_huge(p, variant->sharing, 2, self->a));
 	ASSERT_CLEAN(pages_snapshot(p));
 	tail = pages_at(p, 3);

@@ -31,9 +31,11 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "hugetlb.h"
 #include "nodes.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define HUGE_BYTES	(2UL << 20)
 #define HUGE_PAGES	512
@@ -66,16 +68,6 @@ FIXTURE_VARIANT_ADD(hugetlb_cgroup, shared)
 	.sharing = MAP_SHARED,
 };
 
-static int set_pool(int node, const char *pages)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path),
-		 "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages",
-		 node);
-	return proc_write(path, pages);
-}
-
 /* Make the group and have the calling process in it. 0 or -errno. */
 static int enter_group(void)
 {
@@ -98,17 +90,12 @@ static int remove_group(void)
 
 FIXTURE_SETUP(hugetlb_cgroup)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->pages;
 	void *addr;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, set_pool(self->a, "2"));
-	ASSERT_EQ(0, set_pool(self->b, "1"));
+	FIND_TWO_NODES(self, return);
+	ASSERT_EQ(0, hugetlb_set_pool(self->a, 2));
+	ASSERT_EQ(0, hugetlb_set_pool(self->b, 1));
 	ASSERT_EQ(0, enter_group());
 	addr = mmap(NULL, BYTES, PROT_READ | PROT_WRITE,
 		    variant->sharing | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
@@ -121,8 +108,8 @@ FIXTURE_SETUP(hugetlb_cgroup)
 FIXTURE_TEARDOWN_PARENT(hugetlb_cgroup)
 {
 	EXPECT_EQ(0, remove_group());
-	EXPECT_EQ(0, set_pool(self->a, "0"));
-	EXPECT_EQ(0, set_pool(self->b, "0"));
+	EXPECT_EQ(0, hugetlb_set_pool(self->a, 0));
+	EXPECT_EQ(0, hugetlb_set_pool(self->b, 0));
 }
 
 static long charged(void)

@@ -25,10 +25,12 @@
 #include <sys/mman.h>
 
 #include "holder.h"
+#include "hugetlb.h"
 #include "nodes.h"
 #include "policy.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 #include "smaps.h"
 
 #define HUGE_BYTES	(2UL << 20)
@@ -45,16 +47,6 @@ FIXTURE(hugetlb_shared_table)
 	struct pages pages;
 	struct holder holder;
 };
-
-static int set_pool(int node, const char *pages)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path),
-		 "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages",
-		 node);
-	return proc_write(path, pages);
-}
 
 /* A whole table's worth of addresses; little of it is reserved or touched. */
 static void *map_table(void)
@@ -79,17 +71,12 @@ static long just_look(struct pages *p)
 
 FIXTURE_SETUP(hugetlb_shared_table)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->pages;
 	void *addr;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, set_pool(self->a, "2"));
-	ASSERT_EQ(0, set_pool(self->b, "2"));
+	FIND_TWO_NODES(self, return);
+	ASSERT_EQ(0, hugetlb_set_pool(self->a, 2));
+	ASSERT_EQ(0, hugetlb_set_pool(self->b, 2));
 	addr = map_table();
 	ASSERT_NE(MAP_FAILED, addr);
 	ASSERT_EQ(0, pages_over(p, addr, COUNT));
@@ -102,8 +89,8 @@ FIXTURE_SETUP(hugetlb_shared_table)
 
 FIXTURE_TEARDOWN_PARENT(hugetlb_shared_table)
 {
-	EXPECT_EQ(0, set_pool(self->a, "0"));
-	EXPECT_EQ(0, set_pool(self->b, "0"));
+	EXPECT_EQ(0, hugetlb_set_pool(self->a, 0));
+	EXPECT_EQ(0, hugetlb_set_pool(self->b, 0));
 }
 
 static const char *go_all(struct pages *p, int node, const char *what)

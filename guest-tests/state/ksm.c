@@ -19,8 +19,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 
-#include <linux/kernel-page-flags.h>
-
+#include "ksm.h"
 #include "metric.h"
 #include "pagemap.h"
 #include "pattern.h"
@@ -29,7 +28,6 @@
 #include "scene.h"
 
 #define COUNT		16
-#define KSM		"/sys/kernel/mm/ksm/"
 #define DEADLINE_US	15e6
 
 /* Two ranges of the same content, and a third that comes later. */
@@ -42,37 +40,6 @@ FIXTURE(ksm)
 	struct pages late;
 };
 
-static long map_twin(struct pages *p, uint64_t seed, int node)
-{
-	if (pages_map(p, COUNT, MAP_PRIVATE))
-		return -1;
-	p->seed = seed;
-	pages_want_all(p, node);
-	return pages_populate(p) ? :
-	       madvise(p->addr, COUNT * PAGE_BYTES, MADV_MERGEABLE);
-}
-
-static uint64_t frame_of(struct pages *p, long i)
-{
-	uint64_t entry;
-
-	return pagemap_read(0, pages_at(p, i), 1, &entry) ? 0 :
-							    pagemap_pfn(entry);
-}
-
-/* Pages of the two that are in one frame, which is flagged as merged. */
-static int merged(struct pages *p, struct pages *q)
-{
-	int i, common = 0;
-	uint64_t flags;
-
-	for (i = 0; i < COUNT; i++)
-		common += frame_of(p, i) == frame_of(q, i) &&
-			  !kpageflags_read(frame_of(p, i), &flags) &&
-			  flags >> KPF_KSM & 1;
-	return common;
-}
-
 /* Let ksmd run until the two are merged, then stop it. */
 static const char *merge(struct pages *p, struct pages *q)
 {
@@ -80,11 +47,11 @@ static const char *merge(struct pages *p, struct pages *q)
 
 	if (proc_write(KSM "run", "1"))
 		return "cannot start ksmd";
-	while (merged(p, q) < COUNT && metric_now_us() < deadline)
+	while (ksm_merged(p, q) < COUNT && metric_now_us() < deadline)
 		poll(NULL, 0, 5);
 	if (proc_write(KSM "run", "0"))
 		return "cannot stop ksmd";
-	return merged(p, q) == COUNT ? "" : "not merged in 15 s";
+	return ksm_merged(p, q) == COUNT ? "" : "not merged in 15 s";
 }
 
 FIXTURE_SETUP(ksm)
@@ -94,8 +61,8 @@ FIXTURE_SETUP(ksm)
 	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, proc_write(KSM "sleep_millisecs", "1"));
 	ASSERT_EQ(0, proc_write(KSM "pages_to_scan", "1000"));
-	ASSERT_EQ(0, map_twin(p, 4711, self->a));
-	ASSERT_EQ(0, map_twin(&self->twin, 4711, self->a));
+	ASSERT_EQ(0, ksm_map(p, COUNT, 4711, self->a));
+	ASSERT_EQ(0, ksm_map(&self->twin, COUNT, 4711, self->a));
 	ASSERT_CLEAN(merge(p, &self->twin));
 	pages_want_all(p, self->a);
 	pages_want_all(&self->twin, self->a);
@@ -114,7 +81,7 @@ FIXTURE_TEARDOWN_PARENT(ksm)
 #define EXPECT_STILL_MERGED(node, what) do {				\
 	pages_want_all(&self->twin, node);				\
 	EXPECT_CLEAN(pages_verify(&self->twin, what));			\
-	EXPECT_EQ(COUNT, merged(&self->pages, &self->twin));		\
+	EXPECT_EQ(COUNT, ksm_merged(&self->pages, &self->twin));		\
 	ASSERT_CLEAN(pages_snapshot(&self->twin));			\
 } while (0)
 
@@ -134,11 +101,11 @@ TEST_F(ksm, merges_into_the_new_frame)
 	struct pages *p = &self->pages;
 
 	EXPECT_CLEAN(relocate_all_to(p, self->b, "merged pages"));
-	ASSERT_EQ(0, map_twin(&self->late, p->seed, self->a));
+	ASSERT_EQ(0, ksm_map(&self->late, COUNT, p->seed, self->a));
 	ASSERT_CLEAN(pages_snapshot(p));
 	EXPECT_CLEAN(merge(p, &self->late));
 	EXPECT_CLEAN(pages_verify(p, "the frames that were merged into"));
-	EXPECT_EQ(COUNT, merged(&self->twin, &self->late));
+	EXPECT_EQ(COUNT, ksm_merged(&self->twin, &self->late));
 	EXPECT_EQ(0, pages_bad(&self->late));
 }
 
@@ -149,9 +116,10 @@ TEST_F(ksm, taken_apart)
 
 	EXPECT_CLEAN(relocate_all_to(p, self->b, "merged pages"));
 	ASSERT_EQ(0, proc_write(KSM "run", "2"));
-	EXPECT_EQ(0, merged(p, &self->twin));
+	EXPECT_EQ(0, ksm_merged(p, &self->twin));
 	for (i = 0; i < COUNT; i++)
-		EXPECT_NE(frame_of(p, i), frame_of(&self->twin, i));
+		EXPECT_NE(pagemap_frame(0, pages_at(p, i)),
+			  pagemap_frame(0, pages_at(&self->twin, i)));
 	EXPECT_EQ(0, pages_bad(p));
 	EXPECT_EQ(0, pages_bad(&self->twin));
 }
@@ -167,7 +135,7 @@ TEST_F(ksm, written_after_the_move)
 	for (i = 0; i < COUNT; i++)
 		pattern_fill(pages_at(p, i), p->seed, i);
 	EXPECT_EQ(0, pages_bad(p));
-	EXPECT_EQ(0, merged(p, &self->twin));
+	EXPECT_EQ(0, ksm_merged(p, &self->twin));
 	pages_want_all(&self->twin, self->b);
 	EXPECT_EQ(0, pages_bad(&self->twin));
 }

@@ -29,17 +29,15 @@
 #include <poll.h>
 #include <sys/mman.h>
 
-#include <linux/kernel-page-flags.h>
-
+#include "ksm.h"
 #include "metric.h"
 #include "nodes.h"
-#include "pagemap.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		16
 #define SEED		4711
-#define KSM		"/sys/kernel/mm/ksm/"
 #define DEADLINE_US	15e6
 
 struct setting {
@@ -66,50 +64,10 @@ FIXTURE(ksm_by_node)
 	struct pages fourth;
 };
 
-static long ksm_count(const char *name)
-{
-	char path[64], text[32];
-
-	snprintf(path, sizeof(path), KSM "%s", name);
-	return proc_read(path, text, sizeof(text)) < 0 ? -1 : atol(text);
-}
-
-/* COUNT pages of the one content on @node, for ksmd to find. */
-static long map_on(struct pages *p, int node)
-{
-	if (pages_map(p, COUNT, MAP_PRIVATE))
-		return -1;
-	p->seed = SEED;
-	pages_want_all(p, node);
-	return pages_populate(p) ? :
-	       madvise(p->addr, COUNT * PAGE_BYTES, MADV_MERGEABLE);
-}
-
-static uint64_t frame_of(struct pages *p, long i)
-{
-	uint64_t entry;
-
-	return pagemap_read(0, pages_at(p, i), 1, &entry) ? 0 :
-							    pagemap_pfn(entry);
-}
-
-/* Pages of the two that are in one frame, which is flagged as merged. */
-static int merged(struct pages *p, struct pages *q)
-{
-	int i, common = 0;
-	uint64_t flags;
-
-	for (i = 0; i < COUNT; i++)
-		common += frame_of(p, i) == frame_of(q, i) &&
-			  !kpageflags_read(frame_of(p, i), &flags) &&
-			  flags >> KPF_KSM & 1;
-	return common;
-}
-
 /* Pages of @p that are merged with those of one of the others. */
 static int count_merged(struct pages *p, struct pages *q, struct pages *or_q)
 {
-	return merged(p, q) + (q == or_q ? 0 : merged(p, or_q));
+	return ksm_merged(p, q) + (q == or_q ? 0 : ksm_merged(p, or_q));
 }
 
 /* Let ksmd go over all pages, the merged ones too, and stop it. */
@@ -151,24 +109,19 @@ static const char *merge(struct pages *p, struct pages *q)
 
 	if (*problem)
 		return problem;
-	return merged(p, q) == COUNT ? "" : "they are merged no more";
+	return ksm_merged(p, q) == COUNT ? "" : "they are merged no more";
 }
 
 FIXTURE_SETUP(ksm_by_node)
 {
-	unsigned long nodes = nodes_with_memory();
 	unsigned int i;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_EQ(0, proc_write(KSM "run", "2"));
 	for (i = 0; i < ARRAY_SIZE(settings); i++)
 		ASSERT_EQ(0, proc_write(settings[i].path, settings[i].value));
-	ASSERT_EQ(0, map_on(&self->pages, self->a));
-	ASSERT_EQ(0, map_on(&self->twin, self->a));
+	ASSERT_EQ(0, ksm_map(&self->pages, COUNT, SEED, self->a));
+	ASSERT_EQ(0, ksm_map(&self->twin, COUNT, SEED, self->a));
 	ASSERT_CLEAN(merge(&self->pages, &self->twin));
 	ASSERT_CLEAN(pages_snapshot(&self->pages));
 	ASSERT_CLEAN(pages_snapshot(&self->twin));
@@ -195,7 +148,7 @@ FIXTURE_TEARDOWN_PARENT(ksm_by_node)
 #define EXPECT_BOTH_ON(node, what) do {					\
 	pages_want_all(&self->twin, node);				\
 	EXPECT_CLEAN(pages_verify(&self->twin, what));			\
-	EXPECT_EQ(COUNT, merged(&self->pages, &self->twin));		\
+	EXPECT_EQ(COUNT, ksm_merged(&self->pages, &self->twin));		\
 } while (0)
 
 TEST_F(ksm_by_node, stays_merged)
@@ -223,12 +176,12 @@ TEST_F(ksm_by_node, not_with_the_old_node)
 
 	EXPECT_CLEAN(relocate_all_to(p, self->b, "merged pages"));
 	ASSERT_CLEAN(pages_snapshot(p));
-	ASSERT_EQ(0, map_on(&self->third, self->a));
-	ASSERT_EQ(0, map_on(&self->fourth, self->a));
+	ASSERT_EQ(0, ksm_map(&self->third, COUNT, SEED, self->a));
+	ASSERT_EQ(0, ksm_map(&self->fourth, COUNT, SEED, self->a));
 	ASSERT_CLEAN(merge(&self->third, &self->fourth));
 	EXPECT_CLEAN(pages_snapshot(&self->third));
 	EXPECT_CLEAN(pages_snapshot(&self->fourth));
-	EXPECT_EQ(0, merged(p, &self->third));
+	EXPECT_EQ(0, ksm_merged(p, &self->third));
 	EXPECT_CLEAN(pages_verify(p, "what has moved away"));
 	EXPECT_BOTH_ON(self->b, "its twin");
 	EXPECT_KSM(2 * COUNT, 2 * COUNT);
@@ -243,10 +196,10 @@ TEST_F(ksm_by_node, with_the_new_node)
 
 	EXPECT_CLEAN(relocate_all_to_by_mbind(p, self->b, "merged pages"));
 	ASSERT_CLEAN(pages_snapshot(p));
-	ASSERT_EQ(0, map_on(&self->third, self->b));
+	ASSERT_EQ(0, ksm_map(&self->third, COUNT, SEED, self->b));
 	ASSERT_CLEAN(merge(p, &self->third));
 	EXPECT_CLEAN(pages_verify(p, "the frames that were merged into"));
-	EXPECT_EQ(COUNT, merged(&self->twin, &self->third));
+	EXPECT_EQ(COUNT, ksm_merged(&self->twin, &self->third));
 	EXPECT_KSM(COUNT, 2 * COUNT);
 	EXPECT_EQ(0, pages_bad(&self->third));
 }
@@ -256,7 +209,7 @@ static const char *merge_pair_on(struct pages *p, struct pages *q, int node)
 {
 	const char *problem;
 
-	if (map_on(p, node) || map_on(q, node))
+	if (ksm_map(p, COUNT, SEED, node) || ksm_map(q, COUNT, SEED, node))
 		return "cannot map";
 	problem = merge(p, q);
 	return *problem ? problem : pages_snapshot(p);
@@ -272,7 +225,7 @@ TEST_F(ksm_by_node, two_that_meet)
 	struct pages *p = &self->pages, late;
 
 	ASSERT_CLEAN(merge_pair_on(&self->third, &self->fourth, self->b));
-	EXPECT_EQ(0, merged(p, &self->third));
+	EXPECT_EQ(0, ksm_merged(p, &self->third));
 	EXPECT_KSM(2 * COUNT, 2 * COUNT);
 	EXPECT_EQ(0, ksm_count("stable_node_chains"));
 
@@ -281,13 +234,13 @@ TEST_F(ksm_by_node, two_that_meet)
 	ASSERT_CLEAN(merge(p, &self->twin));
 	EXPECT_CLEAN(pages_verify(p, "next to what was there"));
 	EXPECT_CLEAN(pages_verify(&self->third, "what was there"));
-	EXPECT_EQ(COUNT, merged(&self->third, &self->fourth));
-	EXPECT_EQ(0, merged(p, &self->third));
+	EXPECT_EQ(COUNT, ksm_merged(&self->third, &self->fourth));
+	EXPECT_EQ(0, ksm_merged(p, &self->third));
 	EXPECT_KSM(2 * COUNT, 2 * COUNT);
 	EXPECT_EQ(COUNT, ksm_count("stable_node_chains"));
 	EXPECT_EQ(2 * COUNT, ksm_count("stable_node_dups"));
 
-	ASSERT_EQ(0, map_on(&late, self->b));
+	ASSERT_EQ(0, ksm_map(&late, COUNT, SEED, self->b));
 	ASSERT_CLEAN(await_merged(&late, p, &self->third));
 	EXPECT_KSM(2 * COUNT, 3 * COUNT);
 	EXPECT_EQ(0, pages_bad(&late));
@@ -319,7 +272,7 @@ TEST_F(ksm_by_node, one_that_meets_two)
 				     &self->fourth, self->b));
 	ASSERT_CLEAN(merge(p, &self->third));
 	EXPECT_CLEAN(pages_verify(&self->third, "what was there"));
-	EXPECT_EQ(COUNT, merged(p, &self->fourth));
+	EXPECT_EQ(COUNT, ksm_merged(p, &self->fourth));
 	EXPECT_KSM(COUNT, 2 * COUNT);
 	/* To frames that are on the same node. */
 	for (i = 0; i < COUNT; i++)

@@ -37,6 +37,7 @@
 #include "pattern.h"
 #include "peer.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		256
 #define BYTES		((long)(COUNT * PAGE_BYTES))
@@ -120,16 +121,11 @@ static int open_file(enum kind kind)
 /* The group is left with the page cache alone, which the caller maps. */
 FIXTURE_SETUP(memcg_file)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->pages;
 	void *addr;
 	long error;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	self->has_disk = variant->kind != SHMEM;
 	self->fd = open_file(variant->kind);
 	ASSERT_LE(0, self->fd);

@@ -36,6 +36,7 @@
 #include "nodes.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 #include "smaps.h"
 #include "thp.h"
 
@@ -54,13 +55,7 @@ FIXTURE(node_counters)
 
 FIXTURE_SETUP(node_counters)
 {
-	unsigned long nodes = nodes_with_memory();
-
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 }
 
 FIXTURE_TEARDOWN(node_counters)

@@ -29,6 +29,7 @@
 #include "pattern.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 
 #define COUNT		32
 #define BYTES		(COUNT * PAGE_BYTES)
@@ -47,17 +48,12 @@ FIXTURE(page_flags)
 /* A file on the disk with nothing of it in memory. */
 FIXTURE_SETUP(page_flags)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->pages;
 	char page[PAGE_BYTES];
 	void *addr;
 	int i;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	self->fd = disk_file(BYTES);
 	ASSERT_LE(0, self->fd);
 	addr = mmap(NULL, BYTES, PROT_READ, MAP_SHARED, self->fd, 0);

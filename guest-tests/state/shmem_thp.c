@@ -31,6 +31,7 @@
 #include "nodes.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 #include "smaps.h"
 #include "thp.h"
 
@@ -68,15 +69,10 @@ static int chosen(char *word, size_t bytes)
 
 FIXTURE_SETUP(shmem_thp)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->pages;
 	char *area;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	self->fd = memfd_create("shmem-thp", MFD_CLOEXEC);
 	ASSERT_LE(0, self->fd);
 	ASSERT_EQ(0, ftruncate(self->fd, THP_BYTES));

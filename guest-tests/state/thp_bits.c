@@ -23,6 +23,7 @@
 #include "nodes.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 #include "smaps.h"
 #include "thp.h"
 
@@ -38,15 +39,10 @@ FIXTURE(thp_bits)
 
 FIXTURE_SETUP(thp_bits)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->pages;
 	char *area = thp_map();
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	ASSERT_NE(MAP_FAILED, area);
 	ASSERT_EQ(0, pages_over(p, area, COUNT));
 	pages_want_all(p, self->a);

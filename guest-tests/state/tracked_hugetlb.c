@@ -30,11 +30,13 @@
 #include <sys/mman.h>
 
 #include "holder.h"
+#include "hugetlb.h"
 #include "nodes.h"
 #include "pagemap.h"
 #include "pattern.h"
 #include "proc.h"
 #include "relocate.h"
+#include "scene.h"
 #include "uffd.h"
 
 #define HUGE_BYTES	(2UL << 20)
@@ -64,31 +66,15 @@ FIXTURE_VARIANT_ADD(tracked_hugetlb, shared)
 	.sharing = MAP_SHARED,
 };
 
-static int set_pool(int node, int pages)
-{
-	char path[128], text[32];
-
-	snprintf(path, sizeof(path),
-		 "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/nr_hugepages",
-		 node);
-	snprintf(text, sizeof(text), "%d", pages);
-	return proc_write(path, text);
-}
-
 /* HUGES pages on node a; as many are free, for copies, on either node. */
 FIXTURE_SETUP(tracked_hugetlb)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->pages;
 	void *addr;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, set_pool(self->a, 2 * HUGES));
-	ASSERT_EQ(0, set_pool(self->b, HUGES));
+	FIND_TWO_NODES(self, return);
+	ASSERT_EQ(0, hugetlb_set_pool(self->a, 2 * HUGES));
+	ASSERT_EQ(0, hugetlb_set_pool(self->b, HUGES));
 	addr = mmap(NULL, HUGES * HUGE_BYTES, PROT_READ | PROT_WRITE,
 		    variant->sharing | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	ASSERT_NE(MAP_FAILED, addr);
@@ -101,8 +87,8 @@ FIXTURE_SETUP(tracked_hugetlb)
 /* In the parent, when all mappings are gone. */
 FIXTURE_TEARDOWN_PARENT(tracked_hugetlb)
 {
-	EXPECT_EQ(0, set_pool(self->a, 0));
-	EXPECT_EQ(0, set_pool(self->b, 0));
+	EXPECT_EQ(0, hugetlb_set_pool(self->a, 0));
+	EXPECT_EQ(0, hugetlb_set_pool(self->b, 0));
 }
 
 static const char *go(struct pages *p, int node, int flags, bool by_mbind,

@@ -33,6 +33,7 @@
 #include "nodes.h"
 #include "pagemap.h"
 #include "relocate.h"
+#include "scene.h"
 
 /*
  * Few of many: a page read back counts as of the working set only where the
@@ -58,15 +59,10 @@ FIXTURE(workingset)
 /* In the group: a file on node a, of which all pages are active. */
 FIXTURE_SETUP(workingset)
 {
-	unsigned long nodes = nodes_with_memory();
 	struct pages *p = &self->pages;
 	void *addr;
 
-	if (nodes_count(nodes) < 2)
-		SKIP(return, "needs 2 nodes with memory, has %s",
-		     nodes_text(nodes));
-	self->a = nodes_nth(nodes, 0);
-	self->b = nodes_nth(nodes, 1);
+	FIND_TWO_NODES(self, return);
 	self->fd = disk_file(BYTES);
 	ASSERT_LE(0, self->fd);
 	addr = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd,

@@ -51,14 +51,6 @@ FIXTURE_TEARDOWN(young)
 {
 }
 
-static uint64_t frame_of(struct pages *p, long i)
-{
-	uint64_t entry;
-
-	return pagemap_read(0, pages_at(p, i), 1, &entry) ? 0 :
-							    pagemap_pfn(entry);
-}
-
 /*
  * A bit that was cleared in a PTE is only set again once the TLB has forgotten
  * the page; changing the protection flushes it and keeps the bits of the PTE
@@ -75,7 +67,7 @@ static int mark_all_idle(struct pages *p)
 	int i, error;
 
 	for (i = 0; i < COUNT; i++) {
-		error = idle_mark(frame_of(p, i));
+		error = idle_mark(pagemap_frame(0, pages_at(p, i)));
 		if (error)
 			return error;
 	}
@@ -95,7 +87,7 @@ static const char *wrong_idle(struct pages *p)
 
 	problems_clear(&problems);
 	for (i = 0; i < COUNT; i++) {
-		idle = idle_is(frame_of(p, i));
+		idle = idle_is(pagemap_frame(0, pages_at(p, i)));
 		if (idle != !is_used(i))
 			problems_add(&problems, "page %d: idle is %d", i, idle);
 	}
@@ -138,10 +130,10 @@ TEST_F(young, idle_flag)
 
 	for (i = 0; i < COUNT; i++)
 		if (!is_used(i))
-			ASSERT_EQ(0, idle_mark(frame_of(p, i)));
+			ASSERT_EQ(0, idle_mark(pagemap_frame(0, pages_at(p, i))));
 	ASSERT_CLEAN(relocate(p, &r));
 	for (i = 0; i < COUNT; i++) {
-		ASSERT_EQ(0, kpageflags_read(frame_of(p, i), &flags));
+		ASSERT_EQ(0, kpageflags_read(pagemap_frame(0, pages_at(p, i)), &flags));
 		EXPECT_EQ(!is_used(i), flags >> KPF_IDLE & 1);
 	}
 	EXPECT_CLEAN(relocate_verify(p, "every third page not idle"));

@@ -37,6 +37,7 @@
 
 #include "counters.h"
 #include "fail_alloc.h"
+#include "hugetlb.h"
 #include "nodes.h"
 #include "pages.h"
 #include "placement.h"
@@ -74,41 +75,10 @@ FIXTURE_VARIANT_ADD(no_huge_page, shared)
 	.sharing = MAP_SHARED,
 };
 
-static const char *pool_path(int node, const char *name)
-{
-	static char path[128];
-
-	if (node < 0)
-		snprintf(path, sizeof(path),
-			 "/sys/kernel/mm/hugepages/hugepages-2048kB/%s", name);
-	else
-		snprintf(path, sizeof(path),
-			 "/sys/devices/system/node/node%d/hugepages/hugepages-2048kB/%s",
-			 node, name);
-	return path;
-}
-
-/* @name of the pool of 2 MiB pages, of @node or (-1) of all; or -1. */
-static long pool(int node, const char *name)
-{
-	char text[32];
-
-	return proc_read(pool_path(node, name), text, sizeof(text)) < 0 ?
-	       -1 : atol(text);
-}
-
-static int set_pool(int node, int pages)
-{
-	char text[32];
-
-	snprintf(text, sizeof(text), "%d", pages);
-	return proc_write(pool_path(node, "nr_hugepages"), text);
-}
-
 #define EXPECT_POOL(node, pages, unused) do {				\
-	EXPECT_EQ(pages, pool(node, "nr_hugepages"));			\
-	EXPECT_EQ(unused, pool(node, "free_hugepages"));		\
-	EXPECT_EQ(0, pool(node, "surplus_hugepages"));			\
+	EXPECT_EQ(pages, hugetlb_pool(node, "nr_hugepages"));			\
+	EXPECT_EQ(unused, hugetlb_pool(node, "free_hugepages"));		\
+	EXPECT_EQ(0, hugetlb_pool(node, "surplus_hugepages"));			\
 } while (0)
 
 /* The pool of node a has just what is mapped, that of node b nothing. */
@@ -121,8 +91,8 @@ FIXTURE_SETUP(no_huge_page)
 	ASSERT_LE(2, nodes_count(nodes));
 	self->a = nodes_nth(nodes, 0);
 	self->b = nodes_nth(nodes, 1);
-	ASSERT_EQ(0, pool(-1, "nr_hugepages"));
-	ASSERT_EQ(0, set_pool(self->a, RESERVED));
+	ASSERT_EQ(0, hugetlb_pool(-1, "nr_hugepages"));
+	ASSERT_EQ(0, hugetlb_set_pool(self->a, RESERVED));
 	addr = mmap(NULL, RESERVED * HUGE_BYTES, PROT_READ | PROT_WRITE,
 		    variant->sharing | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
 	ASSERT_NE(MAP_FAILED, addr);
@@ -131,7 +101,7 @@ FIXTURE_SETUP(no_huge_page)
 	ASSERT_EQ(0, pages_populate(p));
 	ASSERT_CLEAN(pages_snapshot(p));
 	EXPECT_POOL(self->a, RESERVED, 1);
-	ASSERT_EQ(1, pool(-1, "resv_hugepages"));
+	ASSERT_EQ(1, hugetlb_pool(-1, "resv_hugepages"));
 	ASSERT_EQ(0, fail_alloc_begin());
 	ASSERT_EQ(0, counters_read(&self->before));
 }
@@ -140,11 +110,11 @@ FIXTURE_SETUP(no_huge_page)
 FIXTURE_TEARDOWN_PARENT(no_huge_page)
 {
 	EXPECT_EQ(0, fail_alloc_end());
-	EXPECT_EQ(0, set_pool(self->a, 0));
-	EXPECT_EQ(0, set_pool(self->b, 0));
-	EXPECT_EQ(0, pool(-1, "nr_hugepages"));
-	EXPECT_EQ(0, pool(-1, "resv_hugepages"));
-	EXPECT_EQ(0, pool(-1, "surplus_hugepages"));
+	EXPECT_EQ(0, hugetlb_set_pool(self->a, 0));
+	EXPECT_EQ(0, hugetlb_set_pool(self->b, 0));
+	EXPECT_EQ(0, hugetlb_pool(-1, "nr_hugepages"));
+	EXPECT_EQ(0, hugetlb_pool(-1, "resv_hugepages"));
+	EXPECT_EQ(0, hugetlb_pool(-1, "surplus_hugepages"));
 }
 
 static long move_both(const struct pages *p, int node, int *status)
@@ -165,9 +135,9 @@ static long bind_both(const struct pages *p, int node)
 
 /* The page behind those that are there is reserved, and there for its owner. */
 #define EXPECT_RESERVE_HOLDS() do {					\
-	EXPECT_EQ(1, pool(-1, "resv_hugepages"));			\
+	EXPECT_EQ(1, hugetlb_pool(-1, "resv_hugepages"));			\
 	pages_write(&self->pages, COUNT);				\
-	EXPECT_EQ(0, pool(-1, "resv_hugepages"));			\
+	EXPECT_EQ(0, hugetlb_pool(-1, "resv_hugepages"));			\
 	EXPECT_POOL(-1, RESERVED, 0);					\
 } while (0)
 
@@ -175,7 +145,7 @@ static long bind_both(const struct pages *p, int node)
 	EXPECT_CLEAN(pages_verify(&self->pages, what));			\
 	EXPECT_POOL(self->a, RESERVED, 1);				\
 	EXPECT_POOL(self->b, 0, 0);					\
-	EXPECT_EQ(1, pool(-1, "resv_hugepages"));			\
+	EXPECT_EQ(1, hugetlb_pool(-1, "resv_hugepages"));			\
 } while (0)
 
 TEST_F(no_huge_page, move_pages)
@@ -210,7 +180,7 @@ TEST_F(no_huge_page, move_pages_in_the_middle)
 	struct pages *p = &self->pages;
 	int status[2];
 
-	ASSERT_EQ(0, set_pool(self->b, 1));
+	ASSERT_EQ(0, hugetlb_set_pool(self->b, 1));
 	ASSERT_EQ(0, fail_alloc_after(0, HUGE_ORDER));
 	EXPECT_EQ(-ENOMEM, move_both(p, self->b, status));
 	ASSERT_EQ(0, fail_alloc_no_more());
@@ -219,9 +189,9 @@ TEST_F(no_huge_page, move_pages_in_the_middle)
 	EXPECT_CLEAN(counters_verify(&self->before, HUGE_PAGES, HUGE_PAGES));
 	EXPECT_POOL(self->a, RESERVED, 2);
 	EXPECT_POOL(self->b, 1, 0);
-	EXPECT_EQ(1, pool(-1, "resv_hugepages"));
+	EXPECT_EQ(1, hugetlb_pool(-1, "resv_hugepages"));
 	pages_write(p, COUNT);
-	EXPECT_EQ(0, pool(-1, "resv_hugepages"));
+	EXPECT_EQ(0, hugetlb_pool(-1, "resv_hugepages"));
 	EXPECT_POOL(-1, RESERVED + 1, 1);
 	EXPECT_EQ(0, pages_bad(p));
 }

@@ -28,9 +28,7 @@
  *
  * The end of the input ends it, with status 0; 2 when it could not begin.
  */
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -39,6 +37,7 @@
 #include "pin.h"
 #include "pin_held.h"
 #include "placement.h"
+#include "tool.h"
 
 #define MAX_PAGES	4096
 /* Of a call that is held: what goes elsewhere, so that all before it move. */
@@ -53,19 +52,13 @@ static struct movelist list;
 static int *nodes;	/* of the call that is held; all but a page of it */
 static FILE *out;	/* for answers alone: the library prints, too */
 
-static _Noreturn void fail(const char *what)
-{
-	fprintf(stderr, "movehold: %s: %m\n", what);
-	exit(2);
-}
-
 static void *map_private(size_t bytes)
 {
 	void *addr = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (addr == MAP_FAILED)
-		fail("mmap");
+		tool_fail("mmap");
 	/* A huge page of hugepages=always would leave none missing. */
 	madvise(addr, bytes, MADV_NOHUGEPAGE);
 	return addr;
@@ -73,34 +66,17 @@ static void *map_private(size_t bytes)
 
 static void begin(int argc, char **argv)
 {
-	static const struct option names[] = {
-		{ "pages", required_argument, NULL, 'p' },
-		{ "bind", required_argument, NULL, 'b' },
-		{ },
-	};
-	long count = 0, node = -1;
-	int option;
+	long count;
+	int node;
 
-	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-		if (option == 'p')
-			count = strtol(optarg, NULL, 10);
-		else if (option == 'b')
-			node = strtol(optarg, NULL, 10);
-		else
-			exit(2);
-	}
-	if (count <= STOP || count > MAX_PAGES || node < 0 ||
-	    node >= MAX_NODES) {
-		fputs("usage: movehold --pages N --bind NODE\n", stderr);
-		exit(2);
-	}
+	tool_options(argc, argv, STOP + 1, MAX_PAGES, &count, &node);
 	if (pages_map(&pages, count, MAP_PRIVATE))
-		fail("mmap");
+		tool_fail("mmap");
 	pages_want_all(&pages, node);
 	if (pages_populate(&pages) || *pages_snapshot(&pages))
-		fail("cannot fill the pages there");
+		tool_fail("cannot fill the pages there");
 	if (movelist_make(&list, &pages, count, node))
-		fail("mmap");
+		tool_fail("mmap");
 }
 
 /* ": [[3, 256], [1, 1], [null, 7]]" */
@@ -186,7 +162,7 @@ static void print_where(void)
 	int status[pages.count];
 
 	if (placement_query(0, pages.addr, pages.count, status))
-		fail("move_pages");
+		tool_fail("move_pages");
 	fprintf(out, "{\"where\"");
 	print_runs(status, pages.count);
 	fputs("}\n", out);
@@ -200,7 +176,7 @@ static void verify(long first)
 	long i;
 
 	if (placement_query(0, pages.addr, pages.count, status))
-		fail("move_pages");
+		tool_fail("move_pages");
 	for (i = 0; i < pages.count; i++)
 		pages_want(&pages, i, 1, status[i]);
 	for (i = 0; i < first && i < pages.count; i++)
@@ -248,18 +224,8 @@ static void answer(const char *request)
 
 int main(int argc, char **argv)
 {
-	char line[64];
-
-	out = fdopen(dup(STDOUT_FILENO), "w");
-	if (!out || !freopen("/dev/null", "w", stdout))
-		fail("stdout");
+	out = tool_output();
 	begin(argc, argv);
-	fprintf(out, "{\"ready\": true, \"pages\": %ld}\n", pages.count);
-	fflush(out);
-	while (fgets(line, sizeof(line), stdin)) {
-		line[strcspn(line, "\r\n")] = '\0';
-		answer(line);
-		fflush(out);
-	}
+	tool_serve(out, pages.count, answer);
 	return 0;
 }

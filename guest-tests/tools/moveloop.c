@@ -28,6 +28,7 @@
 #include "pagemap.h"
 #include "pages.h"
 #include "syscalls.h"
+#include "tool.h"
 
 #define MAX_PAGES	16384
 
@@ -37,12 +38,6 @@ static struct problems wrong;
 static uint64_t *frames;	/* of all pages at the last look, and room */
 static long rounds, moved, refused, parted;
 static int home = -1, target = -1;
-
-static _Noreturn void fail(const char *what)
-{
-	fprintf(stderr, "moveloop: %s: %m\n", what);
-	exit(2);
-}
 
 static void begin(int argc, char **argv)
 {
@@ -71,12 +66,12 @@ static void begin(int argc, char **argv)
 		exit(2);
 	}
 	if (pages_map(&pages, count, MAP_PRIVATE))
-		fail("mmap");
+		tool_fail("mmap");
 	pages_want_all(&pages, home);
 	frames = calloc(2 * count, sizeof(*frames));
 	if (!frames || pages_populate(&pages) ||
 	    movelist_make(&list, &pages, count, home))
-		fail("the pages");
+		tool_fail("the pages");
 }
 
 static long move_to(int node)
@@ -115,7 +110,7 @@ static long count_replaced(void)
 	uint64_t pfn;
 
 	if (pagemap_read(0, pages.addr, pages.count, frames + pages.count))
-		fail("pagemap");
+		tool_fail("pagemap");
 	for (i = 0; i < pages.count; i++) {
 		pfn = pagemap_pfn(frames[pages.count + i]);
 		replaced += pfn != frames[i];

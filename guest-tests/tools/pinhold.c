@@ -20,15 +20,14 @@
  *
  * The end of the input ends it, with status 0; 2 when it could not begin.
  */
-#include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "pagemap.h"
 #include "pages.h"
 #include "placement.h"
+#include "tool.h"
 #include "uring.h"
 
 /* MIN_MEMORY_BLOCK_SIZE, arch/x86/mm/init_64.c, 6.12; larger only with 64 GiB. */
@@ -39,41 +38,19 @@
 static struct pages pages;
 static struct uring uring;
 
-static _Noreturn void fail(const char *what)
-{
-	fprintf(stderr, "pinhold: %s: %m\n", what);
-	exit(2);
-}
-
 static void begin(int argc, char **argv)
 {
-	static const struct option names[] = {
-		{ "pages", required_argument, NULL, 'p' },
-		{ "bind", required_argument, NULL, 'b' },
-		{ },
-	};
-	long count = 0, node = -1;
-	int option;
+	long count;
+	int node;
 
-	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
-		if (option == 'p')
-			count = strtol(optarg, NULL, 10);
-		else if (option == 'b')
-			node = strtol(optarg, NULL, 10);
-		else
-			exit(2);
-	}
-	if (count < 1 || count > MAX_PAGES || node < 0 || node >= MAX_NODES) {
-		fputs("usage: pinhold --pages N --bind NODE\n", stderr);
-		exit(2);
-	}
+	tool_options(argc, argv, 1, MAX_PAGES, &count, &node);
 	if (pages_map(&pages, count, MAP_PRIVATE))
-		fail("mmap");
+		tool_fail("mmap");
 	pages_want_all(&pages, node);
 	if (pages_populate(&pages))
-		fail("set_mempolicy");
+		tool_fail("set_mempolicy");
 	if (uring_open(&uring))
-		fail("io_uring");
+		tool_fail("io_uring");
 }
 
 static void print_move(int node)
@@ -101,7 +78,7 @@ static void print_blocks(void)
 
 	memset(blocks, 0, sizeof(blocks));
 	if (pagemap_read(0, pages.addr, pages.count, entries))
-		fail("pagemap");
+		tool_fail("pagemap");
 	for (i = 0; i < pages.count; i++) {
 		block = pagemap_pfn(entries[i]) / BLOCK_PAGES;
 		if (block < MAX_BLOCKS)
@@ -125,7 +102,7 @@ static void print_nodes(void)
 	long i;
 
 	if (placement_query(0, pages.addr, pages.count, status))
-		fail("move_pages");
+		tool_fail("move_pages");
 	for (i = 0; i < pages.count; i++)
 		placement_add(&seen, status[i]);
 	printf("{\"nodes\": %s}\n", placement_text(&seen, text, sizeof(text)));
@@ -155,14 +132,7 @@ static void answer(const char *request)
 
 int main(int argc, char **argv)
 {
-	char line[64];
-
-	setvbuf(stdout, NULL, _IOLBF, 0);
 	begin(argc, argv);
-	printf("{\"ready\": true, \"pages\": %ld}\n", pages.count);
-	while (fgets(line, sizeof(line), stdin)) {
-		line[strcspn(line, "\r\n")] = '\0';
-		answer(line);
-	}
+	tool_serve(stdout, pages.count, answer);
 	return 0;
 }

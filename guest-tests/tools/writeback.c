@@ -50,6 +50,7 @@
 #include "relocate.h"
 #include "swap.h"
 #include "syscalls.h"
+#include "tool.h"
 
 #define MAX_PAGES	1024
 
@@ -69,12 +70,6 @@ static int file = -1;
 static int home;
 static FILE *out;	/* for answers alone: the library prints, too */
 
-static _Noreturn void fail(const char *what)
-{
-	fprintf(stderr, "writeback: %s: %m\n", what);
-	exit(2);
-}
-
 static _Noreturn void refuse(void)
 {
 	fputs("usage: writeback --pages N --bind NODE (--file PATH | --swap)\n",
@@ -88,20 +83,20 @@ static void map_file(const char *path, long count)
 
 	file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	if (file < 0 || ftruncate(file, count * PAGE_BYTES))
-		fail(path);
+		tool_fail(path);
 	addr = mmap(NULL, count * PAGE_BYTES, PROT_READ | PROT_WRITE,
 		    MAP_SHARED, file, 0);
 	if (addr == MAP_FAILED || pages_over(&pages, addr, count))
-		fail("mmap");
+		tool_fail("mmap");
 }
 
 static void fill_all(long count)
 {
 	pages_want_all(&pages, home);
 	if (pages_populate(&pages) || (file >= 0 && fsync(file)))
-		fail("the pages cannot be filled");
+		tool_fail("the pages cannot be filled");
 	if (movelist_make(&list, &pages, count, home))
-		fail("mmap");
+		tool_fail("mmap");
 }
 
 static void begin(int argc, char **argv)
@@ -136,7 +131,7 @@ static void begin(int argc, char **argv)
 	if (path)
 		map_file(path, count);
 	else if (pages_map(&pages, count, MAP_PRIVATE))
-		fail("mmap");
+		tool_fail("mmap");
 	fill_all(count);
 }
 
@@ -302,18 +297,8 @@ static void answer(const char *request)
 
 int main(int argc, char **argv)
 {
-	char line[64];
-
-	out = fdopen(dup(STDOUT_FILENO), "w");
-	if (!out || !freopen("/dev/null", "w", stdout))
-		fail("stdout");
+	out = tool_output();
 	begin(argc, argv);
-	fprintf(out, "{\"ready\": true, \"pages\": %ld}\n", pages.count);
-	fflush(out);
-	while (fgets(line, sizeof(line), stdin)) {
-		line[strcspn(line, "\r\n")] = '\0';
-		answer(line);
-		fflush(out);
-	}
+	tool_serve(out, pages.count, answer);
 	return 0;
 }

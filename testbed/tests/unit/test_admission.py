@@ -92,9 +92,10 @@ def start(stack: ExitStack, target: Callable[..., None], *args: object) -> BaseP
     return process
 
 
-def end_well(process: BaseProcess) -> None:
+def await_end(process: BaseProcess) -> int | None:
+    """Give its status; None where it has not ended."""
     process.join(PATIENCE_S)
-    assert process.exitcode == 0
+    return process.exitcode
 
 
 def hold(folder: Path, asked: GuestNeed, entered: Event, leave: Event) -> None:
@@ -142,8 +143,8 @@ def go_in_and_out_for_ever(folder: Path, begun: Event) -> None:
 
 def test_two_halves_are_in_at_once(folder: Path, stack: ExitStack) -> None:
     barrier = _SPAWN.Barrier(2)
-    for process in [start(stack, meet, folder, HALF, barrier) for _ in range(2)]:
-        end_well(process)
+    running = [start(stack, meet, folder, HALF, barrier) for _ in range(2)]
+    assert [await_end(process) for process in running] == [0, 0]
 
 
 def test_many_processes_with_mixed_needs_all_get_in_and_never_exceed_the_host(
@@ -152,8 +153,7 @@ def test_many_processes_with_mixed_needs_all_get_in_and_never_exceed_the_host(
     log = tmp_path / "log"
     begin = _SPAWN.Barrier(PROCESSES)
     running = [start(stack, go_in_and_out, folder, log, first, begin) for first in range(PROCESSES)]
-    for process in running:
-        end_well(process)
+    assert {await_end(process) for process in running} == {0}
 
     guests = memory_mib = cpus = entries = most = 0
     for line in log.read_text().splitlines():
@@ -200,7 +200,7 @@ def test_a_waiter_gets_in_after_whichever_leaves_first(
     assert not entered.is_set()
 
     holders[first_to_leave].release()
-    end_well(waiter)
+    assert await_end(waiter) == 0
     assert entered.is_set()
     holders[1 - first_to_leave].release()
 
@@ -214,7 +214,7 @@ def test_a_small_need_does_not_pass_a_large_one_that_waits(folder: Path, stack: 
     assert not entered.is_set()
 
     small.release()
-    end_well(large)
+    assert await_end(large) == 0
     must_not_wait(folder, need(1000))
 
 

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Pages for KSM to merge, and which of them it has. */
+#ifndef TESTBED_KSM_H
+#define TESTBED_KSM_H
+
+#include "pages.h"
+
+#define KSM	"/sys/kernel/mm/ksm/"
+
+/* A number in sysfs: "pages_shared". -1 if there is none. */
+long ksm_count(const char *name);
+
+/* @count pages with the content of @seed on @node, for ksmd to find. */
+long ksm_map(struct pages *p, long count, uint64_t seed, int node);
+
+/* Pages of the two, one by one, in one frame that is flagged as merged. */
+long ksm_merged(const struct pages *p, const struct pages *q);
+
+#endif /* TESTBED_KSM_H */
