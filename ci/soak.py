@@ -151,7 +151,8 @@ def _read(account: Path) -> tuple[Round, ...]:
 
 def _describe(one: Round) -> str:
     told = "".join(f"\n  {alarm.topology}: {alarm.test}: {alarm.verdict}" for alarm in one.alarms)
-    return f"{one.run}: {one.tests} tests in {one.seconds:.0f} s, {count(len(one.alarms), 'alarm')}{told}"
+    alarms = count(len(one.alarms), "alarm")
+    return f"{one.run}: {one.tests} tests in {one.seconds:.0f} s, {alarms}{told}"
 
 
 def _render(rounds: Sequence[Round]) -> Table:
