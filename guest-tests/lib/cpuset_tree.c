@@ -18,7 +18,7 @@
 
 /* Dying groups and hierarchies tell nobody when they are gone: asked again. */
 #define DEADLINE_US	10e6
-#define PATIENCE_US	1e6
+#define PATIENCE_US	50e3
 #define AGAIN_MS	5
 
 static const char *kept;

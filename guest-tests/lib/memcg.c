@@ -73,14 +73,14 @@ long memcg_value(const char *file)
 	return strtol(text, NULL, 10);
 }
 
-/* The rest of the line of @file that begins with @name. */
-static const char *line_of(const char *file, const char *name)
+/* The rest of the line that begins with @name in the file at @path. */
+static const char *line_of(const char *path, const char *name)
 {
 	static char text[16384];
 	size_t len = strlen(name);
 	char *line, *save;
 
-	if (proc_read(path_of(file), text, sizeof(text)) < 0)
+	if (proc_read(path, text, sizeof(text)) < 0)
 		return NULL;
 	for (line = strtok_r(text, "\n", &save); line;
 	     line = strtok_r(NULL, "\n", &save))
@@ -91,19 +91,29 @@ static const char *line_of(const char *file, const char *name)
 
 long memcg_field(const char *file, const char *name)
 {
-	const char *line = line_of(file, name);
+	const char *line = line_of(path_of(file), name);
 
 	return line ? strtol(line, NULL, 10) : -1;
 }
 
-long memcg_on_node(const char *name, int node)
+static long on_node(const char *path, const char *name, int node)
 {
-	const char *line = line_of("memory.numa_stat", name), *at;
+	const char *line = line_of(path, name), *at;
 	char key[16];
 
 	snprintf(key, sizeof(key), " N%d=", node);
 	at = line ? strstr(line, key) : NULL;
 	return at ? strtol(at + strlen(key), NULL, 10) : -1;
+}
+
+long memcg_on_node(const char *name, int node)
+{
+	return on_node(path_of("memory.numa_stat"), name, node);
+}
+
+long memcg_root_on_node(const char *name, int node)
+{
+	return on_node(ROOT "/memory.numa_stat", name, node);
 }
 
 int memcg_end(struct memcg *group)

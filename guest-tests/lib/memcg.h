@@ -35,6 +35,9 @@ long memcg_field(const char *file, const char *name);
 /* Bytes that memory.numa_stat has for @name on @node; or -1. */
 long memcg_on_node(const char *name, int node);
 
+/* The same of the root group, which counts all groups. */
+long memcg_root_on_node(const char *name, int node);
+
 /* Kill what is in it, remove it, put the root back. 0 or -errno. */
 int memcg_end(struct memcg *group);
 

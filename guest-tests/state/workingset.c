@@ -95,12 +95,18 @@ static int make_active(int fd, int first)
 	return 0;
 }
 
-/* The counts of a group are folded in every other second at the latest. */
+/*
+ * The counts of a group are folded in every other second at the latest, each
+ * group's for itself. What MADV_PAGEOUT evicts it evicts for the root group
+ * (reclaim_pages(), mm/vmscan.c, has no target_mem_cgroup), so it is the
+ * root's that workingset_test_recent() compares with; it waits for no folding.
+ */
 static int await_active(int node, long bytes)
 {
 	double deadline = metric_now_us() + DEADLINE_US;
 
-	while (memcg_on_node("active_file", node) < bytes) {
+	while (memcg_on_node("active_file", node) < bytes ||
+	       memcg_root_on_node("active_file", node) < bytes) {
 		if (metric_now_us() > deadline)
 			return -1;
 		poll(NULL, 0, 20);
