@@ -85,6 +85,14 @@ FIXTURE_VARIANT_ADD(modes, bind_balancing)
 	.asked = B,
 };
 
+/* Two flags, which numa_maps tells one after the other. */
+FIXTURE_VARIANT_ADD(modes, bind_static_balancing)
+{
+	.mode = MPOL_BIND | MPOL_F_STATIC_NODES | MPOL_F_NUMA_BALANCING,
+	.reads_as = MPOL_BIND | MPOL_F_STATIC_NODES | MPOL_F_NUMA_BALANCING,
+	.asked = B,
+};
+
 FIXTURE_VARIANT_ADD(modes, prefer)
 {
 	.mode = MPOL_PREFERRED,

@@ -173,6 +173,28 @@ TEST_F(ranges, no_merge_of_what_differs)
 	EXPECT_DEFAULT(0);
 }
 
+/*
+ * Nor those that come to the same nodes, but were asked for by others: there
+ * are as many nodes as the second counts up to, so it is the first again.
+ */
+TEST_F(ranges, no_merge_of_what_was_asked_otherwise)
+{
+	const int mode = MPOL_BIND | MPOL_F_RELATIVE_NODES;
+	const unsigned long first = NODE(0);
+	const unsigned long again = NODE(nodes_count(nodes_with_memory()));
+	struct placed *t = &self->t;
+	struct pages *p = &t->pages;
+
+	ASSERT_EQ(0, policy_bind(p, 0, 4, mode, first, 0));
+	ASSERT_EQ(0, policy_bind(p, 4, 4, mode, again, 0));
+	EXPECT_LAYOUT("4 4 8");
+	EXPECT_CLEAN(policy_check_asked(p, 0, mode, first, NODE(t->a)));
+	EXPECT_CLEAN(policy_check_asked(p, 4, mode, again, NODE(t->a)));
+	ASSERT_EQ(0, policy_bind(p, 8, 4, mode, again, 0));
+	EXPECT_LAYOUT("4 8 4");
+	EXPECT_CLEAN(placed_verify(t, 0, "nothing was to move"));
+}
+
 /* What is so already is not split off, yet its misplaced pages move. */
 TEST_F(ranges, part_of_the_same)
 {
