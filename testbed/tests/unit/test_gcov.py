@@ -7,6 +7,7 @@ import pytest
 from testbed.core.gcov import FileReach, format_share, parse_reasons, read_gcov
 from testbed.core.plan import parse_plan
 from testbed.errors import PlanError
+from testbed.host.project import data_dir
 
 PLAN = "kconfig: [base]\ntopologies: [two]\ntests: [migrate]\n"
 SOURCE = ("int move(int a)", "{", "\tif (a)", "\t\treturn 1;", "\treturn 0;", "}", "", "idle();")
@@ -82,6 +83,14 @@ def test_a_reason_is_given_to_the_lines_that_it_means() -> None:
 def test_a_reason_has_to_be_given() -> None:
     with pytest.raises(PlanError, match="why"):
         parse_reasons("unreached: [{file: mm/ksm.c}]", filename="unreached.yaml")
+
+
+def test_the_reasons_that_the_suite_comes_with_are_of_files_that_its_plan_looks_at() -> None:
+    reasons = (data_dir() / "guest-tests/unreached.yaml").read_text(encoding="utf-8")
+    plan = (data_dir() / "ci/plans/gcov.yaml").read_text(encoding="utf-8")
+    told = parse_reasons(reasons, filename="unreached.yaml")
+    assert {one.file for one in told} == set(parse_plan(plan, filename="gcov.yaml").gcov)
+    assert all(one.why.endswith(".") for one in told)
 
 
 def test_shares_are_told_in_percent() -> None:
