@@ -29,6 +29,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 
+#include "kernel.h"
 #include "ksm.h"
 #include "metric.h"
 #include "nodes.h"
@@ -156,6 +157,17 @@ FIXTURE_TEARDOWN_PARENT(ksm_by_node)
 	EXPECT_EQ(COUNT, ksm_merged(&self->pages, &self->twin));		\
 } while (0)
 
+/*
+ * Before 6.7 mbind(2) takes merged pages where the task's policy says, which
+ * is here (known-issues/mbind-of-ksm-by-task-policy.md).
+ */
+static const char *mbind_to(struct pages *p, int node, const char *what)
+{
+	if (kernel_before(6, 7) && nodes_run_on(node))
+		return "cannot run there";
+	return relocate_all_to_by_mbind(p, node, what);
+}
+
 TEST_F(ksm_by_node, stays_merged)
 {
 	struct pages *p = &self->pages;
@@ -170,7 +182,7 @@ TEST_F(ksm_by_node, stays_merged)
 	EXPECT_CLEAN(pages_verify(p, "after ksmd came by"));
 	EXPECT_BOTH_ON(self->b, "their twins, after ksmd came by");
 	EXPECT_KSM(COUNT, COUNT);
-	EXPECT_CLEAN(relocate_all_to_by_mbind(p, self->a, "and back"));
+	EXPECT_CLEAN(mbind_to(p, self->a, "and back"));
 	EXPECT_BOTH_ON(self->a, "the twins of what moved back");
 }
 
@@ -199,7 +211,7 @@ TEST_F(ksm_by_node, with_the_new_node)
 {
 	struct pages *p = &self->pages;
 
-	EXPECT_CLEAN(relocate_all_to_by_mbind(p, self->b, "merged pages"));
+	EXPECT_CLEAN(mbind_to(p, self->b, "merged pages"));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_EQ(0, ksm_map(&self->third, COUNT, SEED, self->b));
 	ASSERT_CLEAN(merge(p, &self->third));
