@@ -11,7 +11,9 @@
  *   features: []
  *   timeout_s: 60   # over the harness's own 30 s, so that its message is first
  *   scope: file
- *   contract: {12: ["tmpfs_mpol.*"]}
+ *   cases:
+ *     tmpfs_mpol.none_of_its_nodes_allowed: {kconfig: [CPUSETS]}
+ *   contract: {12: ["tmpfs_mpol.*"], 17: [tmpfs_mpol.none_of_its_nodes_allowed]}
  *   promises: {shared-mapping-policy: ["tmpfs_mpol.*"]}
  */
 #include "harness.h"
@@ -21,6 +23,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "cpuset.h"
 #include "kernel.h"
 #include "nodes.h"
 #include "placement.h"
@@ -34,6 +37,7 @@
 FIXTURE(tmpfs_mpol)
 {
 	struct placed t;
+	struct cpuset_root cpusets;
 	char a[8];		/* the nodes, as text */
 	char b[8];
 };
@@ -56,6 +60,7 @@ FIXTURE_SETUP(tmpfs_mpol)
 FIXTURE_TEARDOWN_PARENT(tmpfs_mpol)
 {
 	rmdir(DIR);
+	EXPECT_EQ(0, cpuset_end(&self->cpusets));
 }
 
 /* Mount with mpol=@policy, or remount with it. 0 or -errno. */
@@ -276,6 +281,35 @@ TEST_F(tmpfs_mpol, mbind)
 	ASSERT_EQ(0, madvise(p->addr, BYTES, MADV_REMOVE));
 	policy_fault(p, 0, COUNT);
 	EXPECT_CLEAN(pages_snapshot(p));
+}
+
+/*
+ * Of a file whose maker may use none of the nodes nothing is left of the policy
+ * (mpol_shared_policy_init()); with one of them, that one is.
+ */
+TEST_F(tmpfs_mpol, none_of_its_nodes_allowed)
+{
+	const unsigned long a = NODE(self->t.a), b = NODE(self->t.b);
+	struct pages *p = &self->t.pages;
+	char option[32];
+
+	snprintf(option, sizeof(option), "bind:%s", self->b);
+	ASSERT_EQ(0, mount_with(option, 0));
+	ASSERT_EQ(0, cpuset_begin(&self->cpusets));
+	ASSERT_EQ(0, cpuset_create("x"));
+	ASSERT_EQ(0, cpuset_set_mems("x", a));
+	ASSERT_EQ(0, cpuset_attach("x", getpid()));
+	NEW_FILE();
+	pages_want_all(p, self->t.a);
+	EXPECT_CLEAN(pages_snapshot(p));
+	EXPECT_CLEAN(policy_check(p, 0, MPOL_DEFAULT, 0));
+
+	ASSERT_EQ(0, cpuset_set_mems("x", a | b));
+	ASSERT_EQ(0, unlink(DIR "/file"));
+	NEW_FILE();
+	pages_want_all(p, self->t.b);
+	EXPECT_CLEAN(pages_snapshot(p));
+	EXPECT_CLEAN(policy_check(p, 0, MPOL_BIND, b));
 }
 
 TEST_F(tmpfs_mpol, refused)
