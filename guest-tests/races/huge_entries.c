@@ -23,6 +23,7 @@
 
 #include "hugetlb.h"
 #include "nodes.h"
+#include "pagemap.h"
 #include "pattern.h"
 #include "peer.h"
 #include "placement.h"
@@ -35,6 +36,7 @@
 #define COUNT		THP_PAGES
 #define BYTES		THP_BYTES
 #define ROUNDS		40
+#define MAX_LOOKS	2000
 /* The page that is protected apart from the others. */
 #define PART		5
 
@@ -211,6 +213,23 @@ static const char *end(SCENE *s)
 
 /* The rivals. */
 
+/*
+ * Every other two rounds wait for the migration entry: while the huge page is
+ * copied it is not present. In the others they meet as they like.
+ */
+static void meet(SCENE *s, int round)
+{
+	uint64_t entry;
+	int looks;
+
+	if (round % 4 > 1)
+		return;
+	for (looks = 0; looks < MAX_LOOKS; looks++)
+		if (pagemap_read(0, s->pages.addr, 1, &entry) ||
+		    !(entry & PM_PRESENT))
+			return;
+}
+
 /* What is written after the fork shows on one side only. */
 static _Noreturn void be_child(const SCENE *s, struct peer *parent)
 {
@@ -227,9 +246,10 @@ static void fork_and_write(void *arg, int round)
 	SCENE *s = arg;
 	uint64_t *word = pages_at(&s->pages, PART);
 	struct peer peer;
-	pid_t child = peer_fork(&peer);
+	pid_t child;
 
-	(void)round;
+	meet(s, round);
+	child = peer_fork(&peer);
 	if (child == 0)
 		be_child(s, &peer);
 	*word ^= 1;
@@ -244,6 +264,7 @@ static void protect(void *arg, int round)
 {
 	SCENE *s = arg;
 
+	meet(s, round);
 	s->read_only = round % 2 == 0;
 	if (mprotect(s->pages.addr, BYTES, s->read_only ?
 		     PROT_READ : PROT_READ | PROT_WRITE))
@@ -254,6 +275,7 @@ static void protect_part(void *arg, int round)
 {
 	SCENE *s = arg;
 
+	meet(s, round);
 	s->part_read_only = round % 2 == 0;
 	if (mprotect(pages_at(&s->pages, PART), PAGE_BYTES, s->part_read_only ?
 		     PROT_READ : PROT_READ | PROT_WRITE))
@@ -268,7 +290,7 @@ static void zap(void *arg, int round)
 	SCENE *s = arg;
 	long i;
 
-	(void)round;
+	meet(s, round);
 	if (madvise(s->pages.addr, BYTES, MADV_DONTNEED))
 		s->wrong = "MADV_DONTNEED failed";
 	for (i = 0; i < COUNT; i++)
@@ -280,7 +302,7 @@ static void remap(void *arg, int round)
 	SCENE *s = arg;
 	char *to = s->spare;
 
-	(void)round;
+	meet(s, round);
 	if (mremap(s->pages.addr, BYTES, BYTES, MREMAP_MAYMOVE | MREMAP_FIXED,
 		   to) != to)
 		s->wrong = "mremap(2) failed";
