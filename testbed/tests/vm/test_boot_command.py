@@ -11,12 +11,13 @@ from pathlib import Path
 from testbed.host.builder import Kernel
 
 DEADLINE_S = 90
+BUILD_DEADLINE_S = 600  # the guest image may have to be made first
 
 
-def read_until(fd: int, wanted: bytes) -> bytes:
+def read_until(fd: int, wanted: bytes, *, within_s: float = DEADLINE_S) -> bytes:
     """Return what comes up to ``wanted``; fail when it does not come."""
     said = b""
-    deadline = time.monotonic() + DEADLINE_S
+    deadline = time.monotonic() + within_s
     while wanted not in said:
         ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
         assert ready, f"{wanted!r} did not come: {said!r}"
@@ -28,14 +29,15 @@ def test_a_shell_in_the_guest_on_the_terminal(kernel: Kernel, tmp_path: Path) ->
     ours, theirs = pty.openpty()
     argv = ["setsid", "--ctty", "--wait", sys.executable, "-m", "testbed", "boot"]
     argv += ["-t", "three-nodes-hotplug", "--kernel", str(kernel.image)]
-    with subprocess.Popen(
-        argv, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs
-    ) as process:
+    with (
+        subprocess.Popen(argv, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process,
+        # Closed on the way out, also of a failure: a shell whose terminal hangs up ends.
+        os.fdopen(ours, "rb", buffering=0),
+    ):
         os.close(theirs)
-        read_until(ours, b"root shell in the guest")
+        read_until(ours, b"root shell in the guest", within_s=BUILD_DEADLINE_S)
         read_until(ours, b"# ")
         os.write(ours, b"echo nodes $(cat /sys/devices/system/node/has_memory) end\n")
         read_until(ours, b"nodes 0-2 end")
         os.write(ours, b"exit 7\n")
         assert process.wait(DEADLINE_S) == 7
-    os.close(ours)
