@@ -325,6 +325,39 @@ def test_v1_is_emptied_and_its_processes_move_up(
         held.assert_intact()
 
 
+@_needs_v1
+@pytest.mark.parametrize("how", ["offline", "remove"])
+def test_v1_loses_the_node_and_its_processes_with_it(
+    v1: Cpusets, how: str, dimm: Dimm, hotplug: Hotplug, memory: GuestMemory, report: Reporter
+) -> None:
+    """Nobody is moved up where nodes are left: those inside are to hear of it all the same."""
+    node = dimm.node
+    v1.set_mems("outer", f"{node}")
+    with v1.hold("outer") as held:
+        report.placement(
+            "in a cpuset of the plugged node",
+            expected={node: _PAGES},
+            seen=held.count_by_node(),
+        )
+        v1.set_mems("outer", f"1-2,{node}")
+        assert v1.mems_of(held.pid) == f"1-{node}"
+        _take_away(how, dimm, hotplug, memory)
+
+        assert v1.read_mems("outer") == ("1-2", "1-2")
+        assert v1.group_of(held.pid) == "/outer"
+        assert v1.mems_of(held.pid) == "1-2"
+        seen = held.count_by_node()
+        assert node not in seen
+        assert sum(seen.values()) == _PAGES
+        held.assert_intact()
+        _assert_conserved(memory)
+
+        # What a cpuset of v1 has lost does not come back.
+        _give_back(how, dimm, hotplug)
+        assert v1.mems_of(held.pid) == "1-2"
+        assert held.count_by_node() == seen
+
+
 @pytest.mark.parametrize("kind", ["v2", pytest.param("v1_as_v2", marks=_needs_v1)])
 def test_mems_change_while_the_node_goes(
     request: pytest.FixtureRequest,
