@@ -213,6 +213,24 @@ def _give_back(how: str, dimm: Dimm, hotplug: Hotplug) -> None:
     hotplug.online(again)
 
 
+def _report_at_home(report: Reporter, held: Held, node: int) -> None:
+    report.placement(
+        "in a cpuset of the plugged node",
+        expected={node: _PAGES},
+        seen=held.count_by_node(),
+    )
+
+
+def _assert_elsewhere(held: Held, node: int, memory: GuestMemory) -> dict[int, int]:
+    """All pages are there, intact, and none on ``node``; where they are."""
+    seen = held.count_by_node()
+    assert node not in seen
+    assert sum(seen.values()) == _PAGES
+    held.assert_intact()
+    _assert_conserved(memory)
+    return seen
+
+
 def _assert_conserved(memory: GuestMemory) -> None:
     assert memory.count_isolated_pages() == 0
     assert memory.count_isolated_blocks() == 0
@@ -234,22 +252,14 @@ def test_falls_back_to_the_parents_mems_and_returns(
     groups.set_mems("outer", f"1-2,{node}")
     groups.set_mems("outer/in", f"{node}")
     with groups.hold("outer/in") as held:
-        report.placement(
-            "in a cpuset of the plugged node",
-            expected={node: _PAGES},
-            seen=held.count_by_node(),
-        )
+        _report_at_home(report, held, node)
         _take_away(how, dimm, hotplug, memory)
 
         assert groups.read_mems("outer") == (f"1-{node}", "1-2")
         assert groups.read_mems("outer/in") == (f"{node}", "1-2")
         assert groups.group_of(held.pid) == "/outer/in"
         assert groups.mems_of(held.pid) == "1-2"
-        seen = held.count_by_node()
-        assert set(seen) <= {1, 2}
-        assert sum(seen.values()) == _PAGES
-        held.assert_intact()
-        _assert_conserved(memory)
+        assert set(_assert_elsewhere(held, node, memory)) <= {1, 2}
 
         _give_back(how, dimm, hotplug)
         assert groups.read_mems("outer/in") == (f"{node}", f"{node}")
@@ -278,10 +288,7 @@ def test_new_pages_keep_to_the_parents_mems(
             young.assert_intact()
         # Offlining has no regard to cpusets: the pages are where it took them. A change of mems
         # finds them by way of a set that they are in.
-        seen = held.count_by_node()
-        assert sum(seen.values()) == _PAGES
-        assert node not in seen
-        held.assert_intact()
+        _assert_elsewhere(held, node, memory)
         v2.set_mems("outer", f"0-{node}")
         v2.set_mems("outer/in", "0-2")
         v2.set_mems("outer/in", "1")
@@ -299,11 +306,7 @@ def test_v1_is_emptied_and_its_processes_move_up(
     v1.set_mems("outer", f"1-2,{node}")
     v1.set_mems("outer/in", f"{node}")
     with v1.hold("outer/in") as held:
-        report.placement(
-            "in a cpuset of the plugged node",
-            expected={node: _PAGES},
-            seen=held.count_by_node(),
-        )
+        _report_at_home(report, held, node)
         _take_away(how, dimm, hotplug, memory)
 
         assert v1.read_mems("outer") == ("1-2", "1-2")
@@ -311,11 +314,8 @@ def test_v1_is_emptied_and_its_processes_move_up(
         # cpuset1_hotplug_update_tasks() leaves it to a work queue.
         _await("the process has moved up", lambda: v1.group_of(held.pid) == "/outer")
         assert v1.mems_of(held.pid) == "1-2"
-        seen = held.count_by_node()
+        seen = _assert_elsewhere(held, node, memory)
         assert set(seen) <= {1, 2}
-        assert sum(seen.values()) == _PAGES
-        held.assert_intact()
-        _assert_conserved(memory)
 
         # What a cpuset of v1 has lost does not come back.
         _give_back(how, dimm, hotplug)
@@ -334,11 +334,7 @@ def test_v1_loses_the_node_and_its_processes_with_it(
     node = dimm.node
     v1.set_mems("outer", f"{node}")
     with v1.hold("outer") as held:
-        report.placement(
-            "in a cpuset of the plugged node",
-            expected={node: _PAGES},
-            seen=held.count_by_node(),
-        )
+        _report_at_home(report, held, node)
         v1.set_mems("outer", f"1-2,{node}")
         assert v1.mems_of(held.pid) == f"1-{node}"
         _take_away(how, dimm, hotplug, memory)
@@ -346,11 +342,7 @@ def test_v1_loses_the_node_and_its_processes_with_it(
         assert v1.read_mems("outer") == ("1-2", "1-2")
         assert v1.group_of(held.pid) == "/outer"
         assert v1.mems_of(held.pid) == "1-2"
-        seen = held.count_by_node()
-        assert node not in seen
-        assert sum(seen.values()) == _PAGES
-        held.assert_intact()
-        _assert_conserved(memory)
+        seen = _assert_elsewhere(held, node, memory)
 
         # What a cpuset of v1 has lost does not come back.
         _give_back(how, dimm, hotplug)
@@ -386,10 +378,7 @@ def test_mems_change_while_the_node_goes(
             assert flipper.read_json()["turns"] > 1
         assert groups.read_mems("outer/in") == (f"{node}", "1-2")
         assert groups.mems_of(held.pid) == "1-2"
-        seen = held.count_by_node()
-        assert node not in seen
-        assert sum(seen.values()) == _PAGES
-        held.assert_intact()
+        _assert_elsewhere(held, node, memory)
 
         groups.set_mems("outer", f"0-{node}")
         groups.set_mems("outer/in", "0-2")
