@@ -22,8 +22,8 @@
 
 #include "harness.h"
 
+#include "ksm.h"
 #include "metric.h"
-#include "pagemap.h"
 #include "pattern.h"
 #include "proc.h"
 #include "race_pages.h"
@@ -32,7 +32,6 @@
 #define ENOUGH		(COUNT / 2)
 #define ROUNDS		10
 #define MERGE_DEADLINE_US	10e6
-#define KSM		"/sys/kernel/mm/ksm/"
 
 FIXTURE(ksm)
 {
@@ -83,25 +82,6 @@ static void fill_twins(void)
 }
 
 /*
- * One frame for both ranges. The flag KPF_KSM does not tell: 6.12 shows it for
- * all anonymous pages (PAGE_MAPPING_KSM is two bits, of which
- * stable_page_flags() in fs/proc/page.c is content with one).
- */
-static long count_merged(const struct pages *p)
-{
-	uint64_t mine[COUNT], theirs[COUNT];
-	long i, merged = 0;
-
-	if (pagemap_read(0, p->addr, COUNT, mine) ||
-	    pagemap_read(0, twins.addr, COUNT, theirs))
-		return 0;
-	for (i = 0; i < COUNT; i++)
-		merged += pagemap_pfn(mine[i]) &&
-			  pagemap_pfn(mine[i]) == pagemap_pfn(theirs[i]);
-	return merged;
-}
-
-/*
  * Until many are merged, then apart by new content, and made equal again. The
  * other party leaves ksmd, which is nice, no CPU; so this one does.
  */
@@ -111,7 +91,7 @@ static void merge_and_break(void *contest, int round)
 	struct contest *c = contest;
 
 	(void)round;
-	while (count_merged(&c->pages) < ENOUGH) {
+	while (ksm_merged(&c->pages, &twins) < ENOUGH) {
 		if (metric_now_us() > deadline) {
 			c->wrong = "the pages were not merged";
 			break;
@@ -136,7 +116,7 @@ static void move_until_done(void *contest, int round)
 	/* At least twice: the way there, and the way back. */
 	for (turn = 0; turn < 2 || !done; turn++) {
 		contest_move(c, round + turn);
-		merged_moves += count_merged(&c->pages);
+		merged_moves += ksm_merged(&c->pages, &twins);
 	}
 }
 
@@ -175,7 +155,7 @@ TEST_F(ksm, merge_and_break)
 	/* Apart again, each of its own: then the last move counts them once. */
 	ASSERT_EQ(0, proc_write(KSM "run", "2"));
 	/* The last round left all equal, if not merged. */
-	EXPECT_EQ(0, count_merged(&c->pages));
+	EXPECT_EQ(0, ksm_merged(&c->pages, &twins));
 	EXPECT_EQ(0, pages_bad(&twins));
 	EXPECT_CLEAN(judge(c, 0));
 	EXPECT_CLEAN(contest_end(c));
