@@ -2,7 +2,11 @@
 
 import json
 import shlex
+import signal
 import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Any, Final, Self
 
 import paramiko
@@ -23,6 +27,7 @@ from testbed.host.keys import Keys
 _CONNECT_TIMEOUT_S: Final = 30
 _DEFAULT_TIMEOUT_S: Final = 60.0
 _NO_STATUS: Final = -1
+_BY_SIGNAL: Final = 128  # and its number: the status that shells report
 _LIMIT_BYTES: Final = 16 << 20
 _LINE_BYTES: Final = 1 << 20  # the longest line of a program that is talked to
 _SHOWN_CHARS: Final = 2000
@@ -117,15 +122,42 @@ class Guest:
             raise GuestLostError(f"the guest went away before {command!r}: {err}") from err
 
     def open_shell(self) -> int:
-        """Hand the terminal to a login shell of the guest until it ends; its status."""
-        try:
-            return int(self._connection.shell().return_code)
-        except UnexpectedExit as err:  # Fabric's word for a status other than 0
-            return int(err.result.return_code)
+        """Hand the terminal to a login shell of the guest until it ends; its status.
+
+        ^C is the guest's: a KeyboardInterrupt is sent on to it (invoke 2.2, ``Runner._finish()``).
+        SIGTERM and a terminal that hangs up close the connection, which ends the shell, and then
+        raise :class:`SystemExit` with the status that shells report for them.
+        """
+        ended_by: list[int] = []
+
+        def hang_up(number: int, _frame: FrameType | None) -> None:
+            ended_by.append(number)
+            self.close()
+
+        with _handle((signal.SIGTERM, signal.SIGHUP), hang_up):
+            try:
+                return int(self._connection.shell().return_code)
+            except UnexpectedExit as err:  # Fabric's word for a status other than 0
+                return int(err.result.return_code)
+            finally:
+                if ended_by:
+                    raise SystemExit(_BY_SIGNAL + ended_by[0])
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+
+@contextmanager
+def _handle(
+    signals: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]
+) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number in signals}
+    try:
+        yield
+    finally:
+        for number, was in before.items():
+            signal.signal(number, was)
 
 
 class GuestProcess:

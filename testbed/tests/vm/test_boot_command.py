@@ -3,9 +3,12 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from testbed.host.builder import Kernel
@@ -25,19 +28,40 @@ def read_until(fd: int, wanted: bytes, *, within_s: float = DEADLINE_S) -> bytes
     return said
 
 
-def test_a_shell_in_the_guest_on_the_terminal(kernel: Kernel, tmp_path: Path) -> None:
+@contextmanager
+def boot_on_a_terminal(
+    kernel: Kernel, folder: Path
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Give the terminal of a `testbed boot`, whose shell is there, and the process."""
     ours, theirs = pty.openpty()
     argv = ["setsid", "--ctty", "--wait", sys.executable, "-m", "testbed", "boot"]
     argv += ["-t", "three-nodes-hotplug", "--kernel", str(kernel.image)]
     with (
-        subprocess.Popen(argv, cwd=tmp_path, stdin=theirs, stdout=theirs, stderr=theirs) as process,
+        subprocess.Popen(argv, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs) as process,
         # Closed on the way out, also of a failure: a shell whose terminal hangs up ends.
         os.fdopen(ours, "rb", buffering=0),
     ):
         os.close(theirs)
         read_until(ours, b"root shell in the guest", within_s=BUILD_DEADLINE_S)
         read_until(ours, b"# ")
-        os.write(ours, b"echo nodes $(cat /sys/devices/system/node/has_memory) end\n")
-        read_until(ours, b"nodes 0-2 end")
-        os.write(ours, b"exit 7\n")
+        yield ours, process
+
+
+def test_a_shell_in_the_guest_on_the_terminal(kernel: Kernel, tmp_path: Path) -> None:
+    with boot_on_a_terminal(kernel, tmp_path) as (terminal, process):
+        os.write(terminal, b"echo nodes $(cat /sys/devices/system/node/has_memory) end\n")
+        read_until(terminal, b"nodes 0-2 end")
+        os.write(terminal, b"exit 7\n")
         assert process.wait(DEADLINE_S) == 7
+
+
+def test_a_terminal_that_hangs_up_ends_the_guest(kernel: Kernel, tmp_path: Path) -> None:
+    with boot_on_a_terminal(kernel, tmp_path) as (_, process):
+        pass
+    assert process.returncode == 128 + signal.SIGHUP
+
+
+def test_sigterm_ends_the_guest_whose_shell_is_open(kernel: Kernel, tmp_path: Path) -> None:
+    with boot_on_a_terminal(kernel, tmp_path) as (_, process):
+        process.terminate()
+        assert process.wait(DEADLINE_S) == 128 + signal.SIGTERM
