@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/swap.h>
+#include <unistd.h>
 
 #include "metric.h"
 #include "node_stat.h"
@@ -14,6 +16,9 @@
 #include "syscalls.h"
 
 #define DEADLINE_US	20e6
+
+/* lib/disk.c has the first one. */
+#define RAM_DISK	"/dev/ram1"
 
 bool swap_has_room(long pages)
 {
@@ -121,4 +126,39 @@ int swap_resume(const struct swap_areas *areas)
 		if (swapon(areas->path[i], 0))
 			return -errno;
 	return 0;
+}
+
+/* union swap_header of <linux/swap.h>, which user space is not given. */
+static int make_swap(long pages)
+{
+	static uint32_t header[1024];
+	const size_t bytes = PAGE_BYTES;
+	int fd = open(RAM_DISK, O_WRONLY | O_CLOEXEC);
+	ssize_t done;
+
+	if (fd < 0)
+		return -errno;
+	memset(header, 0, sizeof(header));
+	header[256] = 1;		/* version, behind 1024 bytes */
+	header[257] = pages - 1;	/* last_page */
+	memcpy((char *)header + bytes - 10, "SWAPSPACE2", 10);
+	done = write(fd, header, bytes);
+	close(fd);
+	return done == (ssize_t)bytes ? 0 : -EIO;
+}
+
+int swap_ram_begin(struct swap_areas *others, long pages)
+{
+	int error = swap_stop(others) ? : make_swap(pages);
+
+	if (error)
+		return error;
+	return swapon(RAM_DISK, 0) ? -errno : 0;
+}
+
+int swap_ram_end(const struct swap_areas *others)
+{
+	if (swapoff(RAM_DISK))
+		return -errno;
+	return swap_resume(others);
 }

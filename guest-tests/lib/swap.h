@@ -36,6 +36,14 @@ struct swap_areas {
 int swap_stop(struct swap_areas *areas);
 int swap_resume(const struct swap_areas *areas);
 
+/*
+ * Swap space of so many pages, a header among them, on a RAM disk
+ * (CONFIG_BLK_DEV_RAM), the only one for as long as it is there. It is written
+ * to at once, and machines without a swap disk have it too. 0 or -errno.
+ */
+int swap_ram_begin(struct swap_areas *others, long pages);
+int swap_ram_end(const struct swap_areas *others);
+
 /* The swap entry of a page, as pagemap has it: 0 if it is present or empty. */
 uint64_t swap_entry(const struct pages *p, long index);
 
