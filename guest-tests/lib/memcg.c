@@ -11,6 +11,9 @@
 #include "metric.h"
 #include "proc.h"
 
+/* For statistics: FLUSH_TIME of mm/memcontrol.c is 2 s. */
+#define STAT_DEADLINE_US	15e6
+
 #define ROOT		"/sys/fs/cgroup"
 #define GROUP		ROOT "/testbed-memory"
 #define CONTROLLERS	ROOT "/cgroup.subtree_control"
@@ -114,6 +117,35 @@ long memcg_on_node(const char *name, int node)
 long memcg_root_on_node(const char *name, int node)
 {
 	return on_node(ROOT "/memory.numa_stat", name, node);
+}
+
+long memcg_wait_on_node(const char *name, int node, long wanted)
+{
+	double deadline = metric_now_us() + STAT_DEADLINE_US;
+	long value;
+
+	do {
+		value = memcg_on_node(name, node);
+		if (value == wanted)
+			break;
+		poll(NULL, 0, 20);
+	} while (metric_now_us() < deadline);
+	return value;
+}
+
+long memcg_settled_on_node(const char *name, int node)
+{
+	long was, now = memcg_on_node(name, node);
+	int same = 0;
+
+	/* For 5 s: two turns of FLUSH_TIME. */
+	while (same < 250) {
+		poll(NULL, 0, 20);
+		was = now;
+		now = memcg_on_node(name, node);
+		same = was == now ? same + 1 : 0;
+	}
+	return now;
 }
 
 int memcg_end(struct memcg *group)

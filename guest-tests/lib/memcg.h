@@ -38,6 +38,15 @@ long memcg_on_node(const char *name, int node);
 /* The same of the root group, which counts all groups. */
 long memcg_root_on_node(const char *name, int node);
 
+/*
+ * The kernel folds the counts of the CPUs in now and then, every 2 s at the
+ * latest (FLUSH_TIME in mm/memcontrol.c, 6.12). Wait until it is @wanted: the
+ * last value seen, after 15 s at the latest. And: its value when all has been
+ * folded in, of a group in which nothing is touched meanwhile.
+ */
+long memcg_wait_on_node(const char *name, int node, long wanted);
+long memcg_settled_on_node(const char *name, int node);
+
 /* Kill what is in it, remove it, put the root back. 0 or -errno. */
 int memcg_end(struct memcg *group);
 

@@ -100,43 +100,10 @@ FIXTURE_TEARDOWN_PARENT(memcg)
 	EXPECT_EQ(0, memcg_end(&self->group));
 }
 
-/* Wait for what the group has of @name on @node; the last value seen. */
-static long wait_on_node(const char *name, int node, long wanted)
-{
-	double deadline = metric_now_us() + DEADLINE_US;
-	long value;
-
-	do {
-		value = memcg_on_node(name, node);
-		if (value == wanted)
-			break;
-		poll(NULL, 0, 20);
-	} while (metric_now_us() < deadline);
-	return value;
-}
-
-/*
- * What the holder touched besides, which is not to move meanwhile: known once
- * all else has been folded in, which two turns of FLUSH_TIME are enough for.
- */
-static long settled(const char *name, int node)
-{
-	long was, now = memcg_on_node(name, node);
-	int same = 0;
-
-	while (same < 250) {
-		poll(NULL, 0, 20);
-		was = now;
-		now = memcg_on_node(name, node);
-		same = was == now ? same + 1 : 0;
-	}
-	return now;
-}
-
 TEST_F(memcg, charge_goes_along)
 {
 	struct pages *p = &self->pages;
-	long a = settled(variant->name, self->a);
+	long a = memcg_settled_on_node(variant->name, self->a);
 	long b = memcg_on_node(variant->name, self->b);
 	long current = memcg_value("memory.current");
 	long all = memcg_field("memory.stat", variant->name);
@@ -144,8 +111,8 @@ TEST_F(memcg, charge_goes_along)
 	ASSERT_LE(BYTES, a);
 	ASSERT_EQ(a + b, all);
 	EXPECT_CLEAN(relocate_to(p, self->b, "pages of a group"));
-	EXPECT_EQ(a - BYTES, wait_on_node(variant->name, self->a, a - BYTES));
-	EXPECT_EQ(b + BYTES, wait_on_node(variant->name, self->b, b + BYTES));
+	EXPECT_EQ(a - BYTES, memcg_wait_on_node(variant->name, self->a, a - BYTES));
+	EXPECT_EQ(b + BYTES, memcg_wait_on_node(variant->name, self->b, b + BYTES));
 	EXPECT_EQ(all, memcg_field("memory.stat", variant->name));
 	EXPECT_GE(SLACK, labs(memcg_value("memory.current") - current));
 	EXPECT_EQ(0, holder_bad(&self->holder));
