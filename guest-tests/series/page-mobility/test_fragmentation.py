@@ -1,0 +1,206 @@
+"""What is left of a node's free memory after pages of all kinds were allocated through each other.
+
+The node has nothing but plugged memory, so that all that lies on it is the workload's: pages of the
+user's, and between them, at places that a seed draws, pages in pipes, which can't be moved, and new
+files, whose inodes and dentries can be reclaimed. The user's pages are given back, then the files.
+The pages in the pipes stay. It is the same workload in each mode, and what it leaves is measured:
+the free memory that is in areas too small for a huge page (extfrag/unusable_index of debugfs), the
+huge pages that can be had, and the memory blocks that can be taken offline.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+from page_mobility import (
+    HUGE_ORDER,
+    PAGEBLOCKS_PER_BLOCK,
+    TYPES,
+    assert_none_astray,
+    count_types,
+    read_asked,
+    read_zones,
+)
+
+from testbed.core.topology import MEMORY_BLOCK_MIB
+from testbed.host.guest_memory import GuestMemory
+from testbed.host.guest_result import GuestCommandError
+from testbed.host.hotplug import Dimm, Hotplug
+from testbed.host.vm import Vm
+from testbed.pytest_plugin.evidence import Reporter
+
+pytestmark = pytest.mark.needs(
+    nodes=2,
+    empty_nodes=1,
+    dimm_slots=1,
+    kconfig=["MEMORY_HOTREMOVE", "ACPI_HOTPLUG_MEMORY", "COMPACTION", "HUGETLBFS", "DEBUG_FS"],
+    features=["page-mobility"],
+    timeout_s=300,
+)
+
+_BLOCKS: Final = 4
+# Of 131072: what is between them, their page tables and the watermarks have the rest.
+_USER_PAGES: Final = 114688
+_ALL: Final = _BLOCKS * PAGEBLOCKS_PER_BLOCK
+_CALM: Final = {
+    "compaction_proactiveness": 0,
+    "watermark_boost_factor": 0,
+    "min_free_kbytes": 1024,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """What is left: huge pages that lie free or could be had, the unusable index, blocks."""
+
+    unusable: float
+    free_huge: int
+    huge: int
+    offlined: int
+
+
+@pytest.fixture
+def memory(vm: Vm) -> GuestMemory:
+    """The guest's memory blocks, nodes and counters."""
+    return GuestMemory(vm)
+
+
+@pytest.fixture
+def asked(vm: Vm) -> str:
+    """The mode that the kernel's command line asks for."""
+    return read_asked(vm)
+
+
+def calm(vm: Vm) -> None:
+    """Keep the kernel from compacting or reclaiming on its own; the guest ends with the test.
+
+    To be called when memory has come online, which sets the watermarks anew
+    (khugepaged_min_free_kbytes_update(), mm/khugepaged.c, 6.12).
+    """
+    vm.run("; ".join(f"echo {value} > /proc/sys/vm/{name}" for name, value in _CALM.items()))
+
+
+def read_unusable(vm: Vm, node: int) -> float:
+    """Return the part of the free memory that is in areas too small for a huge page."""
+    text = vm.run("cat /sys/kernel/debug/extfrag/unusable_index").stdout
+    rows = [line.split() for line in text.splitlines()]
+    (row,) = [row for row in rows if row[1].rstrip(",") == str(node) and row[3] == "Normal"]
+    return float(row[4 + HUGE_ORDER])
+
+
+def count_huge(vm: Vm, node: int) -> int:
+    """Return how many huge pages can be had on ``node``: they are taken, and given back."""
+    path = f"/sys/devices/system/node/node{node}/hugepages/hugepages-2048kB/nr_hugepages"
+    vm.run(f"echo {_ALL} > {path}", timeout_s=120)
+    count = int(vm.run(f"cat {path}").stdout)
+    vm.run(f"echo 0 > {path}")
+    return count
+
+
+def count_offlined(memory: GuestMemory, blocks: tuple[int, ...]) -> int:
+    """Return how many of ``blocks`` can be taken offline, each while the others are online."""
+    count = 0
+    for block in blocks:
+        try:
+            memory.set_block(block, "offline")
+        except GuestCommandError:
+            assert memory.read_block(block) == "online"
+        else:
+            count += 1
+            memory.set_block(block, "online_kernel")
+    assert memory.count_isolated_blocks() == 0
+    return count
+
+
+def measure(vm: Vm, memory: GuestMemory, dimm: Dimm) -> Left:
+    """Measure what is left. Offlining comes last: what it has emptied has another type then."""
+    calm(vm)
+    unusable = read_unusable(vm, dimm.node)
+    free_huge = read_zones(vm)[dimm.node, "Normal"].count_free_huge()
+    return Left(
+        unusable=unusable,
+        free_huge=free_huge,
+        huge=count_huge(vm, dimm.node),
+        offlined=count_offlined(memory, dimm.blocks),
+    )
+
+
+def report_left(report: Reporter, when: str, left: Left) -> None:
+    report.metric(f"unusable_{when}", left.unusable, "of 1")
+    report.metric(f"free_huge_{when}", left.free_huge, "huge pages")
+    report.metric(f"huge_{when}", left.huge, "huge pages")
+    report.metric(f"offlined_{when}", left.offlined, f"of {_BLOCKS} blocks")
+
+
+def leave(
+    vm: Vm, memory: GuestMemory, dimm: Dimm, report: Reporter, density: str
+) -> tuple[Counter[str], Left, Left]:
+    """Allocate and give back on ``dimm``.
+
+    Return the types while all is there, and what is left with the files and without them.
+    """
+    calm(vm)
+    command = f"/tools/mixhold {density} --pages {_USER_PAGES} --bind {dimm.node}"
+    with vm.guest.start(command) as mixture:
+        assert mixture.read_json()["ready"] is True
+        types = count_types(vm, dimm.node)
+        assert sum(types.values()) == _ALL
+        for kind in TYPES:
+            report.metric(f"blocks_{kind.lower()}", types[kind], f"of {_ALL} pageblocks")
+        for request in ("drop users", "settle"):
+            assert mixture.ask(request) == {"result": 0}, request
+        assert_none_astray(vm)
+        with_files = measure(vm, memory, dimm)
+        report_left(report, "with_files", with_files)
+        for request in ("drop files", "settle"):
+            assert mixture.ask(request) == {"result": 0}, request
+        left = measure(vm, memory, dimm)
+        report_left(report, "left", left)
+        assert_none_astray(vm)
+        assert mixture.ask("end") == {"result": 0}, "pages in pipes that had lost their content"
+        assert mixture.finish() == 0
+    return types, with_files, left
+
+
+@pytest.fixture
+def dimm(vm: Vm, hotplug: Hotplug) -> Dimm:
+    """All memory of the last node, for the kernel too."""
+    (node,) = vm.topology.empty_nodes
+    dimm = hotplug.add_dimm(node=node, size_mib=_BLOCKS * MEMORY_BLOCK_MIB)
+    hotplug.online(dimm, "online_kernel")
+    return dimm
+
+
+def test_dense(vm: Vm, dimm: Dimm, memory: GuestMemory, asked: str, report: Reporter) -> None:
+    """One page in a pipe for each 64 of the user's: seven or eight for each pageblock."""
+    types, with_files, left = leave(vm, memory, dimm, report, "dense")
+
+    if asked == "off":
+        assert types == {"Unmovable": _ALL}
+        assert left.unusable > 0.5
+        assert left.huge < _ALL // 8
+        assert left.offlined == 0
+        return
+    # What can't be moved fits into four pageblocks, the files into twelve; a claim takes two.
+    assert 4 <= types["Unmovable"] <= 24
+    assert (types["Reclaimable"] > 0) == (asked == "full")
+    for one in (with_files, left):
+        assert one.unusable < 0.1
+        assert one.huge > _ALL * 7 // 8
+
+
+def test_sparse(vm: Vm, dimm: Dimm, memory: GuestMemory, asked: str, report: Reporter) -> None:
+    """One page in a pipe for each 4096 of the user's: seven for each memory block."""
+    types, with_files, left = leave(vm, memory, dimm, report, "sparse")
+
+    if asked == "off":
+        assert types == {"Unmovable": _ALL}
+        assert left.offlined == 0
+        assert left.huge < _ALL - _USER_PAGES // 4096 // 2
+        return
+    assert types["Unmovable"] <= 8
+    assert (types["Reclaimable"] > 0) == (asked == "full")
+    for one in (with_files, left):
+        assert one.huge > _ALL - 16
+        assert one.offlined >= 1
