@@ -81,6 +81,7 @@ def selfcheck(  # noqa: PLR0913 - one argument an option
         raise UserError(f"--json {json_file}: there is no folder {json_file.absolute().parent}")
     asked = Asked(plan=plan or data_dir() / _PLAN, source=source, tree=tree, commit=commit)
     request = make_request(asked, has_default_series=False, topologies=topologies, select=select)
+    request = request.model_copy(update={"is_narrowed": bool(topologies)})
     wanted = selfcheck_job.SelfcheckRequest(
         run=request,
         mutants=mutants or data_dir() / _MUTANTS,

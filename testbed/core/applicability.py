@@ -1,6 +1,5 @@
 """Whether a topology can host a test, and whether a kernel can."""
 
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from testbed.core.needs import Needs, list_options
@@ -22,12 +21,6 @@ def explain_unhosted(needs: Needs, topology: Topology) -> str:
         if has < needed:
             return f"needs {needed} {what}, {topology.name} has {has}"
     return ""
-
-
-def explain_hosted(needs: Needs, earlier: Sequence[Topology]) -> str:
-    """Return which of the topologies ``earlier`` has a test with ``needs``; empty if none has."""
-    host = next((one for one in earlier if not explain_unhosted(needs, one)), None)
-    return f"runs on {host.name}" if host else ""
 
 
 def find_missing_features(needs: Needs, features: AbstractSet[str]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ A mutant is a patch, or a series of them. Trailers in the message of any of its 
     Contract: 3, 12              the items of the contract that it breaks
     Seen-in: *thp*, mempolicy/*  globs over the ids of tests that are tried first
     Equivalent: why              no test can tell it from the base, and this is the proof
+    Builds-on: swap-migration    series that it is a fault of: their tests are to see it
 
 (``Seen-by:`` would be taken by checkpatch.pl for somebody's signature.)
 """
@@ -20,7 +21,9 @@ from testbed.core.series import Patch, Series
 from testbed.core.text import clean
 from testbed.errors import SeriesError
 
-_TRAILER: Final = re.compile(r"(?P<key>Contract|Seen-in|Equivalent):(?P<value>.*)", re.IGNORECASE)
+_TRAILER: Final = re.compile(
+    r"(?P<key>Contract|Seen-in|Equivalent|Builds-on):(?P<value>.*)", re.IGNORECASE
+)
 # What git writes behind a hunk's ranges: the line that its function begins with.
 _HUNK: Final = re.compile(r"^@@ -\S+ \+\S+ @@ .*?(?P<name>\w+)(?:\(.*)?$", re.MULTILINE)
 _MARK: Final = "MUTANT: "
@@ -32,7 +35,8 @@ class Mutant:
     """A mutant; ``files`` and ``functions`` are what its patches change.
 
     ``digest`` changes with its patches and what they say. ``equivalent`` is the proof, empty where
-    it is to be killed. ``series`` is what is built.
+    it is to be killed. ``series`` is what is built, on top of the series that it ``builds_on``, by
+    their names.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Mutant:
     contract: tuple[int, ...] = ()
     seen_in: tuple[str, ...] = ()
     equivalent: str = ""
+    builds_on: tuple[str, ...] = ()
 
 
 def read_mutant(series: Series, *, name: str) -> Mutant:
@@ -72,6 +77,9 @@ def read_mutant(series: Series, *, name: str) -> Mutant:
             word for key, text in trailers if key == "seen-in" for word in _split(text)
         ),
         equivalent=" ".join(text for key, text in trailers if key == "equivalent"),
+        builds_on=_unique(
+            word for key, text in trailers if key == "builds-on" for word in _split(text)
+        ),
     )
 
 

@@ -93,8 +93,8 @@ class MutantResult:
 class SelfcheckReport:
     """What came of all mutants.
 
-    ``base_tests`` pass on the base and can kill; ``left_out`` do not pass there. ``resumed`` is how
-    many mutants were known from before.
+    ``base_tests`` pass on the base, or on one with a series that mutants are faults of, and can
+    kill; ``left_out`` do not pass there. ``resumed`` is how many mutants were known from before.
     """
 
     id: str

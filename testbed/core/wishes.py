@@ -24,6 +24,19 @@ def add_wishes(plan: Plan, metas: Sequence[SeriesMeta], *, is_narrowed: bool = F
     )
 
 
+def confine(plan: Plan, metas: Sequence[SeriesMeta], *, is_narrowed: bool = False) -> Plan:
+    """Return ``plan`` with the series' own tests alone, on the topologies that the series name.
+
+    Where they have no tests, or name no topologies, the plan's stay.
+    """
+    wished = add_wishes(plan, metas, is_narrowed=is_narrowed)
+    tests = _add((), (name for meta in metas for name in meta.tests))
+    named = () if is_narrowed else _add((), (name for meta in metas for name in meta.topologies))
+    return wished.model_copy(
+        update={"tests": tests or plan.tests, "topologies": named or plan.topologies}
+    )
+
+
 def _add(names: Sequence[str], more: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*names, *more)))
 

@@ -19,6 +19,7 @@ from typing import Final
 
 from testbed.core.assemble import find_finished, is_complete, sum_seconds
 from testbed.core.events import Begun, Collected, Event, Finished
+from testbed.core.placement import ALL, Placement
 from testbed.core.plan import Mode
 from testbed.errors import InfraError, UserError
 from testbed.host import proc
@@ -40,7 +41,7 @@ OnEvent = Callable[[str, Event], None]
 class CellJob:
     """One pytest run; its files go to ``folder``.
 
-    A test is left out that one of the topologies ``before`` can host.
+    ``placement`` says what is left to the cells of other topologies.
     ``workers`` tests run at once, if the machine has room. ``finished`` are the ids of tests that
     are not to be run; :func:`run_cells` adds those that an earlier part of the run finished, by
     what it left in ``folder``.
@@ -60,7 +61,7 @@ class CellJob:
     mode: Mode = "normal"
     seed: int = 0
     vmcore: bool = False
-    before: tuple[str, ...] = ()
+    placement: Placement = ALL
     workers: int = 1
     gcov: tuple[str, ...] = ()
     finished: tuple[str, ...] = ()
@@ -142,7 +143,9 @@ def build_pytest_argv(job: CellJob, *, wake: Path | None = None) -> tuple[str, .
         "--seed": job.seed,
         **({"--vmcore": "yes"} if job.vmcore else {}),
         **({"--gcov": ",".join(job.gcov)} if job.gcov else {}),
-        **({"--before": ",".join(job.before)} if job.before else {}),
+        **({"--before": ",".join(job.placement.before)} if job.placement.before else {}),
+        **({"--here": ",".join(job.placement.here)} if job.placement.here else {}),
+        **({"--elsewhere": ",".join(job.placement.elsewhere)} if job.placement.elsewhere else {}),
         "--log-dir": job.folder,
         "--junitxml": job.folder / JUNIT_FILE,
         **({"--kernel-config": job.kernel_config} if job.kernel_config else {}),

@@ -20,6 +20,7 @@ from testbed.core.deterministic_argv import find_obstacle
 from testbed.core.eviction import describe
 from testbed.core.exit_code import decide_exit
 from testbed.core.junit import merge_junit
+from testbed.core.placement import place_tests
 from testbed.core.plan import Plan
 from testbed.core.record import SCHEMA_VERSION, Role, RunRecord, dump_record
 from testbed.core.request import RunRequest, SavedRun, dump_request, parse_request
@@ -278,10 +279,10 @@ def _test(job: _Job, built: Sequence[BuiltKernel]) -> tuple[Accel, tuple[CellOut
             seed=plan.seed,
             vmcore=plan.vmcore,
             gcov=plan.gcov,
-            before=plan.topologies[:place] if plan.each_test == "once" else (),
+            placement=place_tests(plan, [series.meta for series in job.stack], topology),
             workers=plan.parallel // at_once or fits,
         )
-        for place, (topology, fits) in enumerate(zip(plan.topologies, fitting, strict=True))
+        for topology, fits in zip(plan.topologies, fitting, strict=True)
         for one, kernel in kernels
     ]
     return accel, run_cells(jobs, parallel=at_once, on_event=observer.cell_event)

@@ -14,12 +14,14 @@ from testbed.core.capacity import count_guests, need_of
 from testbed.core.events import BOOT_TEST, Event, Finished
 from testbed.core.hints import Hints, read_hints
 from testbed.core.mutant import Mutant
+from testbed.core.placement import place_tests
 from testbed.core.plan import Plan
 from testbed.core.record import Role
 from testbed.core.request import RunRequest
 from testbed.core.result import Verdict
 from testbed.core.selfcheck import Place, Seen, is_kill, says_something
-from testbed.core.series import list_features
+from testbed.core.series import Series, list_features
+from testbed.core.wishes import confine
 from testbed.errors import UserError
 from testbed.host import catalog
 from testbed.host.accel import choose_accel, read_qemu_version
@@ -32,7 +34,7 @@ from testbed.host.harness import choose_harness
 from testbed.host.run_dir import RunDir
 from testbed.host.store import Store
 from testbed.pipeline.footing import name_machines
-from testbed.pipeline.kernels import Ground, Wanted, build_kernel, want_kernel
+from testbed.pipeline.kernels import Ground, Wanted, build_kernel
 from testbed.pipeline.observer import Observer
 from testbed.pipeline.recording import name_cell
 from testbed.pipeline.selfcheck import Terms
@@ -67,11 +69,11 @@ class _Cells:
     run_dir: RunDir
     image: GuestImage
     accel: str
+    stack: tuple[Series, ...]
 
     def make_job(self, name: str, kernel: Kernel, topology: str) -> CellJob:
         """Return the job that runs all tests of the plan that ``topology`` can host."""
         plan = self.plan
-        place = plan.topologies.index(topology)
         return CellJob(
             name=name,
             folder=self.run_dir.cell_folder(name),
@@ -80,12 +82,12 @@ class _Cells:
             image=self.image,
             topology=topology,
             accel=self.accel,
-            features=(),
+            features=list_features(self.stack, self.stack),
             tests=plan.tests,
             select=plan.select,
             mode=plan.mode,
             seed=plan.seed,
-            before=plan.topologies[:place] if plan.each_test == "once" else (),
+            placement=place_tests(plan, [series.meta for series in self.stack], topology),
         )
 
     def run(
@@ -126,7 +128,7 @@ class _Cells:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """The base is built and tested; ``left_out`` are the tests that do not pass on it."""
+    """A base is built and tested; ``left_out`` are the tests that do not pass on it."""
 
     cells: _Cells
     ground: Ground
@@ -137,6 +139,11 @@ class Bench:
     left_out: tuple[str, ...]
     collected: Mapping[str, tuple[str, ...]]
 
+    @property
+    def topologies(self) -> tuple[str, ...]:
+        """The names of the machines that tests run on."""
+        return self.cells.plan.topologies
+
     def digest_mutant(self, mutant: Mutant) -> str:
         """Return what names all that the result of ``mutant`` rests on."""
         places = [f"{one.topology} {one.test}" for one in self.terms.places]
@@ -145,7 +152,7 @@ class Bench:
 
     def build(self, mutant: Mutant) -> Kernel | BuildFailure:
         """Build the base with the patches of ``mutant`` on top."""
-        wanted = Wanted(role=Role.PATCHED, series=(mutant.series,))
+        wanted = Wanted(role=Role.PATCHED, series=(*self.cells.stack, mutant.series))
         return build_kernel(
             self.cells.plan,
             wanted,
@@ -185,10 +192,11 @@ class MutantRuns:
             cases = [next(test for test in collected if test != BOOT_TEST)]
         name = f"{self.mutant.name[:_NAME_CHARS]}-{self._count:02}"
         job = self.bench.cells.make_job(name_cell(name, topology), kernel, topology)
+        own = list_features((self.mutant.series,), (self.mutant.series,))
         return replace(
             job,
             tests=tuple(dict.fromkeys(test.partition("::")[0] for test in cases)),
-            features=list_features((self.mutant.series,), (self.mutant.series,)),
+            features=(*job.features, *own),
             finished=tuple(test for test in collected if test not in {*cases, *tests}),
         )
 
@@ -197,37 +205,43 @@ def open_bench(
     request: RunRequest,
     ground: Ground,
     *,
+    stack: tuple[Series, ...] = (),
     run_dir: RunDir,
     store: Store,
     observer: Observer,
     all_tests: bool,
 ) -> Bench:
-    """Build the base and run all tests on it, or recall how they ended.
+    """Build the base with ``stack`` on it and run all tests on it, or recall how they ended.
 
-    Raises :class:`UserError` where the base does not build, or no test passes on it.
+    With a stack the tests are its own. Raises :class:`UserError` where the base does not build, or
+    no test passes on it.
     """
-    plan = request.plan
-    base = build_kernel(plan, want_kernel((), 0), ground=ground, store=store, observer=observer)
+    metas = [series.meta for series in stack]
+    plan = confine(request.plan, metas, is_narrowed=request.is_narrowed) if stack else request.plan
+    wanted = Wanted(role=Role.BASE, series=stack)
+    base = build_kernel(plan, wanted, ground=ground, store=store, observer=observer)
+    on_series = f" with {', '.join(series.name for series in stack)}" if stack else ""
+    name = f"the base{on_series}"
     if isinstance(base, BuildFailure):
-        raise UserError(f"the base does not build: {base.error}\nlog: {base.log}")
+        raise UserError(f"{name} does not build: {base.error}\nlog: {base.log}")
     harness = choose_harness(store, base.harness_dir, say=observer.say)
     image = build_guest_image(store, harness, say=observer.say)
     log_dir = run_dir.path / "probe"
     accel = choose_accel(store, base.image, image, log_dir=log_dir, say=observer.say).name
-    cells = _Cells(plan=plan, run_dir=run_dir, image=image, accel=accel)
+    cells = _Cells(plan=plan, run_dir=run_dir, image=image, accel=accel, stack=stack)
     digest = _digest_ground(cells, base)
     seen = _recall_base(store, digest)
     if seen is None:
-        observer.say("the base first: a test that does not pass there kills nothing")
+        observer.say(f"{name} first: a test that does not pass there kills nothing")
         seen = _test_base(cells, base, digest, observer)
         store.write_fact(_name_fact(digest), {"seen": [[*astuple(one)] for one in seen]})
     places = [one.place for one in seen if one.verdict == Verdict.PASSED]
     left_out = [one for one in seen if one.verdict != Verdict.PASSED]
     hosts = {place.topology for place in places if place.test != BOOT_TEST}
     if not hosts:
-        raise UserError("no test of the plan passes on the base: there is nothing to check")
+        raise UserError(f"no test of the plan passes on {name}: there is nothing to check")
     places = [place for place in places if place.topology in hosts]
-    observer.say(f"base: {len(places)} tests pass, {len(left_out)} do not and are left out")
+    observer.say(f"{name}: {len(places)} tests pass, {len(left_out)} do not and are left out")
     return Bench(
         cells=cells,
         ground=ground,
@@ -235,7 +249,9 @@ def open_bench(
         observer=observer,
         digest=digest,
         terms=Terms(places=tuple(places), hints=_load_hints(places), all_tests=all_tests),
-        left_out=tuple(f"{one.test} on {one.topology}: {one.verdict}" for one in left_out),
+        left_out=tuple(
+            f"{one.test} on {one.topology}: {one.verdict}{on_series}" for one in left_out
+        ),
         collected={
             topology: tuple(one.test for one in seen if one.topology == topology)
             for topology in plan.topologies

@@ -1,7 +1,7 @@
 """A self test of the suites with real kernels and real guests, from its request to its report."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -20,6 +20,7 @@ from testbed.core.selfcheck import (
     dump_result,
     load_results,
 )
+from testbed.core.series import Series
 from testbed.errors import InfraError, UserError
 from testbed.host import catalog
 from testbed.host.eviction import bound, read_keep
@@ -170,38 +171,58 @@ def _carry_out(
     began = time.monotonic()
     path = run_dir.path / ACCOUNT_FILE
     earlier = load_results(catalog.read_text(path), filename=str(path))
-    bench = open_bench(
-        request.run,
-        ground,
-        run_dir=run_dir,
-        store=store,
-        observer=observer,
-        all_tests=request.all_tests,
-    )
+    benches = {
+        names: open_bench(
+            request.run,
+            ground,
+            stack=stack,
+            run_dir=run_dir,
+            store=store,
+            observer=observer,
+            all_tests=request.all_tests,
+        )
+        for names, stack in _load_stacks(mutants).items()
+    }
     known = {(one.name, one.digest): one for one in earlier}
-    wanted = [(one, bench.digest_mutant(one)) for one in mutants]
+    wanted = [(one, benches[one.builds_on].digest_mutant(one)) for one in mutants]
     kept = [known[key] for one, digest in wanted if (key := (one.name, digest)) in known]
     if earlier:
         observer.say(f"resuming {run_dir.path.name}: {len(kept)} of {len(mutants)} are known")
     run_dir.write(ACCOUNT_FILE, "".join(map(dump_result, kept)))  # what does not count goes
     results = []
     for number, (mutant, digest) in enumerate(wanted, start=1):
-        result = known.get((mutant.name, digest)) or _try(bench, mutant, digest, path)
+        result = known.get((mutant.name, digest)) or _try(
+            benches[mutant.builds_on], mutant, digest, path
+        )
         on_mutant(result, number=number, total=len(wanted))
         results.append(result)
     return SelfcheckReport(
         id=run_dir.path.name,
         command=request.run.command,
         source=_name_source(request.run, ground),
-        topologies=request.run.plan.topologies,
-        base_tests=len(bench.terms.places),
-        left_out=bench.left_out,
+        topologies=_unique(name for one in benches.values() for name in one.topologies),
+        base_tests=sum(len(one.terms.places) for one in benches.values()),
+        left_out=_unique(line for one in benches.values() for line in one.left_out),
         mutants=tuple(results),
         seconds=round(time.monotonic() - began, 1),
         resumed=len(kept),
         exit_code=decide_exit(results),
         score=compute_score(results),
     )
+
+
+def _load_stacks(mutants: Iterable[Mutant]) -> dict[tuple[str, ...], tuple[Series, ...]]:
+    """Read the series that ``mutants`` are faults of, by their names; raises as a run does."""
+    stacks = {}
+    for names in dict.fromkeys(mutant.builds_on for mutant in mutants):
+        stacks[names] = tuple(load_series_spec(name) for name in names)
+        for series in stacks[names]:
+            catalog.check_wishes(series)
+    return stacks
+
+
+def _unique(lines: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(lines))
 
 
 def _try(bench: Bench, mutant: Mutant, digest: str, path: Path) -> MutantResult:

@@ -6,6 +6,7 @@ from typing import Final, cast, get_args
 import pytest
 
 from testbed.core.events import Noted
+from testbed.core.placement import Placement
 from testbed.core.plan import Mode
 from testbed.core.topology import Topology
 from testbed.errors import UserError
@@ -26,6 +27,8 @@ _OPTIONS: Final = (
     ("--mode", "normal or deterministic: each case in a boot of its own, the same bits each time"),
     ("--seed", "of deterministic mode: another seed, other random numbers, other interleavings"),
     ("--before", "comma-separated topologies: a test that one of them can host runs there instead"),
+    ("--here", "comma-separated features: tests that need one run here in any case"),
+    ("--elsewhere", "comma-separated features: tests that need one run on other topologies"),
     ("--vmcore", "yes: keep the memory of a guest that crashes or hangs"),
     ("--gcov", "comma-separated sources of the kernel whose counters are collected"),
     ("--features", "comma-separated features that the kernel's series provides"),
@@ -55,10 +58,10 @@ def read_finished(config: pytest.Config) -> frozenset[str]:
     return frozenset(catalog.read_text(Path(path)).splitlines()) if path else frozenset()
 
 
-def read_earlier(config: pytest.Config) -> tuple[Topology, ...]:
-    """Return the topologies that have the first choice of tests."""
-    names = filter(None, (read_option(config, "--before") or "").split(","))
-    return tuple(catalog.load_topology(name) for name in names)
+def read_placement(config: pytest.Config) -> tuple[Placement, tuple[Topology, ...]]:
+    """Return what is left to other topologies, and those that have the first choice of tests."""
+    placement = Placement(*(_split(config, name) for name in ("--before", "--here", "--elsewhere")))
+    return placement, tuple(catalog.load_topology(name) for name in placement.before)
 
 
 def read_image(config: pytest.Config) -> GuestImage:
@@ -90,11 +93,11 @@ def make_cell(config: pytest.Config) -> Cell:
         accel=read_option(config, "--accel") or "tcg",
         qemu_version=read_qemu_version(),
         log_dir=log_dir,
-        features=frozenset(filter(None, (read_option(config, "--features") or "").split(","))),
+        features=frozenset(_split(config, "--features")),
         mode=_read_mode(config),
         seed=int(read_option(config, "--seed") or 0),
         keeps_vmcore=read_option(config, "--vmcore") == "yes",
-        gcov=tuple(filter(None, (read_option(config, "--gcov") or "").split(","))),
+        gcov=_split(config, "--gcov"),
         kconfig=catalog.read_enabled_options(Path(kconfig)) if kconfig else None,
     )
     sink = EventSink(path=log_dir / EVENTS_FILE, wake=Path(wake) if wake else None)
@@ -113,6 +116,10 @@ def _read_mode(config: pytest.Config) -> Mode:
     if mode not in get_args(Mode):
         raise UserError(f"--mode {mode}: allowed: {', '.join(get_args(Mode))}")
     return cast("Mode", mode)
+
+
+def _split(config: pytest.Config, name: str) -> tuple[str, ...]:
+    return tuple(filter(None, (read_option(config, name) or "").split(",")))
 
 
 def _dest(option: str) -> str:

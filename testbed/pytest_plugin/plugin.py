@@ -10,13 +10,13 @@ from typing import Final
 import pytest
 
 from testbed.core.applicability import (
-    explain_hosted,
     explain_unhosted,
     find_missing_features,
     find_missing_options,
 )
 from testbed.core.events import BOOT_TEST, Collected, Finished, NotApplicable, Started
 from testbed.core.needs import Needs, Scope, parse_marker_needs
+from testbed.core.placement import explain_placed
 from testbed.core.result import LogFile, TestResult, Verdict
 from testbed.core.text import clean, make_file_name
 from testbed.errors import PlanError, UserError
@@ -34,10 +34,10 @@ from testbed.pytest_plugin.judge import CaseFailedError, Ending, excuse, judge_e
 from testbed.pytest_plugin.options import (
     add_options,
     make_cell,
-    read_earlier,
     read_finished,
     read_image,
     read_option,
+    read_placement,
 )
 from testbed.pytest_plugin.stash import (
     CELL_KEY,
@@ -101,13 +101,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     cell = config.stash.get(CELL_KEY, None)
     if cell is None:
         return
-    earlier = read_earlier(config)
+    placement, before = read_placement(config)
     unhosted: list[NotApplicable] = []
     hosted: list[pytest.Item] = []
     for item in items:
         item.stash[EVIDENCE_KEY] = Evidence()
         needs = item.stash.setdefault(NEEDS_KEY, _read_markers(item))
-        reason = explain_unhosted(needs, cell.config.topology) or explain_hosted(needs, earlier)
+        reason = explain_unhosted(needs, cell.config.topology)
+        reason = reason or explain_placed(needs, placement, before)
         if cell.is_deterministic and not isinstance(item, CTestCase):
             reason = "has a part on the host: to a deterministic guest nothing is said"
         if reason:

@@ -22,7 +22,7 @@ from testbed.pipeline import selfcheck_bench
 from testbed.pipeline.kernels import Wanted
 from testbed.pipeline.run import RunInterruptedError
 from testbed.pipeline.selfcheck_job import SelfcheckRequest, selfcheck
-from testbed.tests.fake_linux.rig import Rig, edit, mail
+from testbed.tests.fake_linux.rig import TREE, Rig, edit, mail
 
 # Each test fails on a kernel whose image has its word; `spoilt` fails on every one, `shy` on the
 # first run of each kernel.
@@ -105,6 +105,7 @@ class Bench:
     folder: Path
     image: str = "i1"
     built: list[tuple[str, ...]] = field(default_factory=list)
+    jobs: list[CellJob] = field(default_factory=list)
 
     @property
     def mutants(self) -> Path:
@@ -161,6 +162,7 @@ class Bench:
         return self.rig.try_build(*wanted.series)
 
     def _build_argv(self, job: CellJob, *, wake: Path | None = None) -> tuple[str, ...]:
+        self.jobs.append(job)
         finished = job.folder / "finished.txt" if job.finished else self.folder / "nothing"
         paths = (job.kernel, job.folder / "events.jsonl", wake, finished, self.folder / "asked")
         return (sys.executable, *map(str, (self.folder / "script.py", *paths)))
@@ -279,6 +281,41 @@ def test_what_rests_on_something_else_is_done_anew(
     assert bench.built == built
     assert report.resumed == 0
     assert by_name(report)["a"].status is Status.KILLED
+
+
+def test_a_fault_of_a_series_is_tried_on_the_tests_of_the_series(bench: Bench) -> None:
+    series = bench.folder / "own"
+    series.mkdir()
+    own = "\treturn nid + 0;"
+    text = mail("mm: own", edit("mm/mempolicy.c", RETURN, own))
+    (series / "0001-own.patch").write_text(text)
+    (series / "series").write_text("0001-own.patch\n")
+    (series / "series.yaml").write_text(
+        "title: own\nwhy: own\nbase: ['6.12']\nprovides: [own]\n"
+        "topologies: [swap]\ntests: [migrate/move_pages.c]\n"
+    )
+    bench.add("plain", "WRONG-NODE")
+    patched = bench.folder / "mm/mempolicy.c"
+    patched.parent.mkdir()
+    patched.write_text((TREE / "mm/mempolicy.c").read_text().replace(RETURN, own))
+    on_own = edit("mm/mempolicy.c", own, KILLED, tree=bench.folder)
+    text = mail("mm: MUTANT: of own", on_own).replace("Why.\n", f"Why.\n\nBuilds-on: {series}\n")
+    (bench.mutants / "of-own.patch").write_text(text)
+    watcher = Watcher()
+
+    report, _ = bench.run(watcher)
+
+    of_own, plain = report.mutants
+    assert (of_own.status, plain.status) == (Status.KILLED, Status.KILLED)
+    assert [one.topology for one in (*of_own.kills, *plain.kills)] == ["swap", "two-nodes"]
+    assert sorted(bench.built) == [(), ("own",), ("own", "of-own"), ("plain",)]
+    assert set(report.topologies) == {"two-nodes", "swap"}
+    assert report.base_tests == 8
+    assert "migrate/spoilt.c::spoilt.x on swap: failed with own" in report.left_out
+    assert next(job.tests for job in bench.jobs if job.topology == "swap") == (
+        "migrate/move_pages.c",
+    )
+    assert {job.features for job in bench.jobs if job.topology == "swap"} == {("own",)}
 
 
 def test_a_base_on_which_nothing_passes_checks_nothing(bench: Bench) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from testbed.core.applicability import explain_hosted, explain_unhosted
+from testbed.core.applicability import explain_unhosted
 from testbed.core.needs import Needs
 from testbed.host import catalog
 
@@ -33,11 +33,3 @@ NO_BARE = "needs 1 nodes with a CPU and no memory, two-nodes has 0"
 )
 def test_what_a_topology_lacks_is_told(needs: Needs, topology: str, told: str) -> None:
     assert explain_unhosted(needs, catalog.load_topology(topology)) == told
-
-
-def test_a_test_that_runs_once_runs_where_it_first_can() -> None:
-    earlier = [catalog.load_topology(name) for name in ("one-node", "two-nodes", "ring-of-four")]
-    assert explain_hosted(Needs(nodes=2), earlier) == "runs on two-nodes"
-    assert explain_hosted(Needs(nodes=2), earlier[:1]) == ""
-    assert explain_hosted(Needs(nodes=5), earlier) == ""
-    assert explain_hosted(Needs(nodes=1), []) == ""

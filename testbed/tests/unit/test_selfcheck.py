@@ -72,6 +72,8 @@ def test_a_mutant_says_what_it_breaks_and_who_may_see_it() -> None:
     assert (mutant.contract, mutant.seen_in) == ((3, 12), ("*ksm*", "mempolicy/*"))
     assert mutant.equivalent == "never read, and never told"
     assert {"ksm", "migrate", "node"} <= list_words(mutant)
+    assert mutant.builds_on == ()
+    assert make_mutant("Builds-on: one, two\n").builds_on == ("one", "two")
     assert mutant.digest != make_mutant().digest
 
 
@@ -373,7 +375,7 @@ def test_the_project_s_own_mutants_are_whole() -> None:
     assert len(mutants) > 40
     assert len({mutant.digest for mutant in mutants}) == len(mutants)
     for mutant in mutants:
-        is_real = bool(mutant.contract) and bool(mutant.seen_in)
+        is_real = bool(mutant.contract or mutant.builds_on) and bool(mutant.seen_in)
         assert is_real is not bool(mutant.equivalent) or mutant.name == "wrong-node", mutant.name
         assert mutant.files, mutant.name
 
