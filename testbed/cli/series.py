@@ -1,5 +1,6 @@
 """Commands that judge a series: what is wrong with it, and which patch is to blame."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -33,11 +34,12 @@ _ANSWERED = frozenset({Ending.FOUND, Ending.HIDDEN})
 
 @click.command(
     epilog=example(
-        "testbed check --series my-series/",
+        "testbed check my-series/",
         "testbed check --series 20260101.1234-1-dev@example.org",
         "testbed check --tree ~/linux --git origin/master..my-branch --only builds --only warnings",
     )
 )
+@click.argument("named", metavar="[SERIES]...", nargs=-1)
 @takes_kernels
 @click.option(
     "--only",
@@ -45,12 +47,13 @@ _ANSWERED = frozenset({Ending.FOUND, Ending.HIDDEN})
     type=click.Choice([str(stage) for stage in Stage]),
     help="Only these looks; repeatable.",
 )
-def check(*, asked: Asked, only: tuple[str, ...]) -> int:
+def check(*, asked: Asked, named: tuple[str, ...], only: tuple[str, ...]) -> int:
     """Look at a series before anything boots: what a maintainer would send back.
 
-    Does it apply, does every patch build, warn, follow the kernel's style?
+    Does it apply, does every patch build, warn, follow the kernel's style? SERIES is what --series
+    takes.
     """
-    request = make_request(asked)
+    request = make_request(replace(asked, series=(*named, *asked.series)))
     console = make_console()
     with LiveView(console) as view:
         stack, ground = resolve_request(request, say=view.say)
