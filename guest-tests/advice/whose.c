@@ -38,14 +38,8 @@
 #include "pagemap.h"
 #include "pages.h"
 #include "pattern.h"
-#include "peer.h"
 
 #define COUNT		16
-
-struct role {
-	uid_t user;
-	unsigned long caps;
-};
 
 FIXTURE(advice_whose)
 {
@@ -116,7 +110,7 @@ static const struct role *target_role;
 static long become_target(struct pages *p)
 {
 	(void)p;
-	return creds_become(target_role->user, target_role->caps, true);
+	return creds_take(target_role);
 }
 
 static struct pages *start(struct advised *a, int node)
@@ -148,28 +142,35 @@ FIXTURE_TEARDOWN(advice_whose)
 {
 }
 
+/* Advice upon all of @pages, in process @pid: 0 is whoever asks. */
+struct request {
+	pid_t pid;
+	const struct pages *pages;
+	int advice;
+};
+
+/* Called in the process that asks. */
+static long ask(const void *request)
+{
+	const struct request *r = request;
+	struct iovec range = {
+		.iov_base = r->pages->addr,
+		.iov_len = r->pages->count * PAGE_BYTES,
+	};
+
+	return advise_ranges(r->pid ? : getpid(), &range, 1, r->advice);
+}
+
 /* What a process of that role is answered. */
 static long ask_as(const struct role *role, const struct pages *p, int advice)
 {
-	struct iovec range = {
-		.iov_base = p->addr,
-		.iov_len = p->count * PAGE_BYTES,
+	const struct request request = {
+		.pid = p->pid,
+		.pages = p,
+		.advice = advice,
 	};
-	struct peer peer;
-	pid_t pid = peer_fork(&peer);
-	long result = 1;
 
-	if (pid < 0)
-		return 1;
-	if (pid == 0) {
-		if (!creds_become(role->user, role->caps, true))
-			result = advise_ranges(p->pid, &range, 1, advice);
-		peer_send(&peer, result);
-		_exit(0);
-	}
-	if (peer_receive(&peer, &result))
-		result = 1;
-	return peer_end(&peer) ? 1 : result;
+	return creds_ask(role->user, role->caps, ask, &request);
 }
 
 #define BYTES		((long)(COUNT * PAGE_BYTES))
@@ -226,33 +227,12 @@ FIXTURE_TEARDOWN(advice_own)
 }
 
 /* A process that asks about itself, without any capability. */
-static long ask_oneself(const struct pages *p)
-{
-	struct iovec range = {
-		.iov_base = p->addr,
-		.iov_len = p->count * PAGE_BYTES,
-	};
-	struct peer peer;
-	pid_t pid = peer_fork(&peer);
-	long result = 1;
-
-	if (pid < 0)
-		return 1;
-	if (pid == 0) {
-		if (!creds_become(USER_A, 0, true))
-			result = advise_ranges(getpid(), &range, 1, MADV_COLD);
-		peer_send(&peer, result);
-		_exit(0);
-	}
-	if (peer_receive(&peer, &result))
-		result = 1;
-	return peer_end(&peer) ? 1 : result;
-}
-
 TEST_F(advice_own, without_capabilities)
 {
+	const struct role nobody = { .user = USER_A };
+
 	EXPECT_EQ(kernel_before(6, 12) ? -EPERM : BYTES,
-		  ask_oneself(&self->pages));
+		  ask_as(&nobody, &self->pages, MADV_COLD));
 	EXPECT_CLEAN(pages_verify(&self->pages, "advice upon a copy of it"));
 	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
 }

@@ -36,6 +36,11 @@ int creds_become(uid_t user, unsigned long caps, bool dumpable)
 	return prctl(PR_SET_DUMPABLE, dumpable);
 }
 
+int creds_take(const struct role *role)
+{
+	return creds_become(role->user, role->caps, !role->hidden);
+}
+
 int creds_lend(uid_t user)
 {
 	return setresgid(user, user, 0) || setresuid(user, user, 0) ? -1 :

@@ -24,6 +24,15 @@
  */
 int creds_become(uid_t user, unsigned long caps, bool dumpable);
 
+/* Somebody to become, as the variants of a case say it. */
+struct role {
+	uid_t user;
+	unsigned long caps;
+	bool hidden;		/* not open to its own user: not dumpable */
+};
+
+int creds_take(const struct role *role);
+
 /*
  * Be @user without any capability, for others to see, until creds_return(): the
  * saved ids stay those of root. 0 or -1.
@@ -33,7 +42,8 @@ int creds_return(void);
 
 /*
  * What @fn answers to @argument in a process of its own that has become @user
- * with @caps. -ECHILD if there was none.
+ * with @caps: what it gives up is never to be had again. -ECHILD if there was
+ * none.
  */
 long creds_ask(uid_t user, unsigned long caps, long (*fn)(const void *argument),
 	       const void *argument);

@@ -33,46 +33,25 @@
  */
 #include "harness.h"
 
+#include "commons.h"
 #include "creds.h"
 #include "pages.h"
 #include "scene.h"
-#include "subject.h"
 
 #define COUNT		16
 /* What no kernel writes: an entry that still holds it was not written. */
 #define UNWRITTEN	-12345
 
-enum reach {
-	NOTHING,	/* EPERM */
-	OWN,		/* what the target alone maps */
-	ALL_OF_IT,	/* and what it has in common with others */
-};
-
-struct role {
-	uid_t user;
-	unsigned long caps;
-	bool hidden;
-};
-
-/* What the test has at hand. */
-struct scene {
-	int a;
-	int b;
-	/* Of the target alone, and in common with the test. */
-	struct subject subject;
-	struct pages common;
-};
-
 FIXTURE(whose)
 {
-	struct scene scene;
+	struct commons commons;
 };
 
 FIXTURE_VARIANT(whose)
 {
 	struct role target;
 	struct role caller;
-	enum reach reach;
+	enum reach reach;	/* NOTHING: EPERM */
 };
 
 FIXTURE_VARIANT_ADD(whose, same_user)
@@ -160,34 +139,11 @@ FIXTURE_VARIANT_ADD(whose, as_capable_target)
 	.reach = OWN,
 };
 
-/* For the holder, which is forked and sees what was set before. */
-static const struct role *target_role;
-
-static long populate_as_target(struct pages *p)
-{
-	long error = pages_populate(p);
-
-	return error ? : creds_become(target_role->user, target_role->caps,
-				      !target_role->hidden);
-}
-
 /* The target, with pages of its own and some in common with the test. */
 FIXTURE_SETUP(whose)
 {
-	struct scene *s = &self->scene;
-	struct pages *p = &s->subject.pages;
-
-	FIND_TWO_NODES(s, return);
-	target_role = &variant->target;
-	ASSERT_EQ(0, pages_map(&s->common, COUNT, MAP_PRIVATE));
-	pages_want_all(&s->common, s->a);
-	ASSERT_EQ(0, pages_populate(&s->common));
-	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
-	pages_want_all(p, s->a);
-	ASSERT_EQ(0, subject_start(&s->subject, populate_as_target));
-	ASSERT_CLEAN(pages_shared_with(&s->common, p->pid));
-	ASSERT_CLEAN(pages_snapshot(&s->common));
-	ASSERT_CLEAN(subject_look(&s->subject));
+	FIND_TWO_NODES(&self->commons, return);
+	ASSERT_CLEAN(commons_start(&self->commons, COUNT, &variant->target));
 }
 
 /* Mappings and peers end with the test's process. */
@@ -195,28 +151,13 @@ FIXTURE_TEARDOWN(whose)
 {
 }
 
-/* "" if both sorts of pages are on @own and on @common, else what is not so. */
-static const char *verify(struct scene *s, int own, int common,
-			  const char *what)
-{
-	struct pages *p = &s->subject.pages;
-	const char *problem;
-
-	pages_want_all(p, own);
-	pages_want_all(&s->common, common);
-	problem = subject_verify(&s->subject, 0, what);
-	if (!*problem)
-		problem = pages_verify(&s->common, what);
-	if (!*problem)
-		problem = pages_shared_with(&s->common, p->pid);
-	return problem;
-}
-
 /* In the caller, with all its memory where it is in the test. */
-static long migrate(struct scene *s)
+static long migrate(const void *commons)
 {
-	return numa_migrate_pages(s->subject.pages.pid, NODE(s->a),
-				  NODE(s->b));
+	const struct commons *c = commons;
+
+	return numa_migrate_pages(c->subject.pages.pid, NODE(c->a),
+				  NODE(c->b));
 }
 
 /* The arguments and the answer of move_pages(2), shared with the caller. */
@@ -225,47 +166,28 @@ struct request {
 	void *addrs[2 * COUNT];
 	int nodes[2 * COUNT];
 	int status[2 * COUNT];
-	long result;
 };
 
 static struct request *request;
 
-static long move(struct scene *s)
+static long move(const void *commons)
 {
-	return numa_move_pages(s->subject.pages.pid, 2 * COUNT,
+	const struct commons *c = commons;
+
+	return numa_move_pages(c->subject.pages.pid, 2 * COUNT,
 			       request->addrs, request->nodes, request->status,
 			       request->flags);
 }
 
-static long query(struct scene *s)
+static long query(const void *commons)
 {
-	return numa_move_pages(s->subject.pages.pid, 2 * COUNT,
+	const struct commons *c = commons;
+
+	return numa_move_pages(c->subject.pages.pid, 2 * COUNT,
 			       request->addrs, NULL, request->status, 0);
 }
 
-/*
- * Have @fn called by the caller of the case. Another process for it: what it
- * gives up is never to be had again. 0, what it answered in request->result.
- */
-static int call(struct scene *s, const struct role *caller,
-		long (*fn)(struct scene *s))
-{
-	struct peer peer;
-	long result = 0;
-
-	if (peer_fork(&peer) == 0) {
-		if (creds_become(caller->user, caller->caps, true))
-			_exit(1);
-		request->result = fn(s);
-		_exit(0);
-	}
-	/* Fails as soon as the other side is gone. */
-	if (peer_receive(&peer, &result) == 0)
-		return -1;
-	return peer_end(&peer);
-}
-
-static int make_request(struct scene *s)
+static int make_request(const struct commons *c)
 {
 	int i;
 
@@ -274,10 +196,10 @@ static int make_request(struct scene *s)
 	if (request == MAP_FAILED)
 		return -1;
 	for (i = 0; i < 2 * COUNT; i++) {
-		request->addrs[i] = i % 2 ? pages_at(&s->common, i / 2) :
-					    pages_at(&s->subject.pages,
+		request->addrs[i] = i % 2 ? pages_at(&c->common, i / 2) :
+					    pages_at(&c->subject.pages,
 						     i / 2);
-		request->nodes[i] = s->b;
+		request->nodes[i] = c->b;
 		request->status[i] = UNWRITTEN;
 	}
 	return 0;
@@ -303,37 +225,36 @@ TEST_F(whose, migrate_pages)
 {
 	const bool own = variant->reach != NOTHING;
 	const bool common = variant->reach == ALL_OF_IT;
-	struct scene *s = &self->scene;
+	const struct role *caller = &variant->caller;
+	struct commons *c = &self->commons;
 
-	ASSERT_EQ(0, make_request(s));
-	/* The request is memory of the test's, not of the target's. */
-	ASSERT_EQ(0, call(s, &variant->caller, migrate));
-	EXPECT_EQ(own ? 0 : -EPERM, request->result);
-	EXPECT_CLEAN(verify(s, own ? s->b : s->a,
-			    common ? s->b : s->a,
-			    "migrate_pages by the caller"));
+	EXPECT_EQ(own ? 0 : -EPERM,
+		  creds_ask(caller->user, caller->caps, migrate, c));
+	EXPECT_CLEAN(commons_verify(c, own ? c->b : c->a, common ? c->b : c->a,
+				    "migrate_pages by the caller"));
 	if (!own)
 		EXPECT_EQ(0, subject_moved());
 	if (common)
-		EXPECT_EQ(0, subject_is_on(NODE(s->a)));
-	EXPECT_EQ(0, holder_end(&s->subject.holder));
+		EXPECT_EQ(0, subject_is_on(NODE(c->a)));
+	EXPECT_EQ(0, holder_end(&c->subject.holder));
 }
 
 /* Have move_pages(2) called; "" if it said what it should, else what not. */
-static const char *check_move(struct scene *s, const struct role *caller,
-			      int flags, bool may, const char *statuses)
+static const char *check_move(const struct commons *c,
+			      const struct role *caller, int flags, bool may,
+			      const char *statuses)
 {
 	static struct problems problems;
+	long result;
 	int i;
 
 	problems_clear(&problems);
 	for (i = 0; i < 2 * COUNT; i++)
 		request->status[i] = UNWRITTEN;
 	request->flags = flags;
-	if (call(s, caller, flags ? move : query))
-		problems_add(&problems, "the caller: %m");
-	if (request->result != (may ? 0 : -EPERM))
-		problems_add(&problems, "it returned %ld", request->result);
+	result = creds_ask(caller->user, caller->caps, flags ? move : query, c);
+	if (result != (may ? 0 : -EPERM))
+		problems_add(&problems, "it returned %ld", result);
 	if (strcmp(statuses, STATUSES()))
 		problems_add(&problems, "statuses: %s", STATUSES());
 	return problems_text(&problems);
@@ -347,27 +268,27 @@ TEST_F(whose, move_pages)
 {
 	const bool may = variant->reach != NOTHING;
 	const bool may_all = variant->reach == ALL_OF_IT;
-	struct scene *s = &self->scene;
-	const int own = may ? s->b : s->a;
+	struct commons *c = &self->commons;
+	const int own = may ? c->b : c->a;
 
-	ASSERT_EQ(0, make_request(s));
-	EXPECT_CLEAN(check_move(s, &variant->caller, 0, may,
-				may ? statuses(s->a, s->a)  : UNTOLD()));
-	EXPECT_CLEAN(verify(s, s->a, s->a, "query by the caller"));
+	ASSERT_EQ(0, make_request(c));
+	EXPECT_CLEAN(check_move(c, &variant->caller, 0, may,
+				may ? statuses(c->a, c->a)  : UNTOLD()));
+	EXPECT_CLEAN(commons_verify(c, c->a, c->a, "query by the caller"));
 	EXPECT_EQ(0, subject_moved());
 
-	EXPECT_CLEAN(check_move(s, &variant->caller, MPOL_MF_MOVE, may,
-				may ? statuses(s->b, -EACCES)  : UNTOLD()));
-	EXPECT_CLEAN(verify(s, own, s->a, "MOVE by the caller"));
+	EXPECT_CLEAN(check_move(c, &variant->caller, MPOL_MF_MOVE, may,
+				may ? statuses(c->b, -EACCES)  : UNTOLD()));
+	EXPECT_CLEAN(commons_verify(c, own, c->a, "MOVE by the caller"));
 	EXPECT_EQ(may ? COUNT : 0, subject_moved());
 
-	ASSERT_CLEAN(subject_look(&s->subject));
-	EXPECT_CLEAN(check_move(s, &variant->caller, MPOL_MF_MOVE_ALL, may_all,
-				may_all ? statuses(s->b, s->b)  : UNTOLD()));
-	EXPECT_CLEAN(verify(s, own, may_all ? s->b : s->a,
-			    "MOVE_ALL by the caller"));
+	ASSERT_CLEAN(subject_look(&c->subject));
+	EXPECT_CLEAN(check_move(c, &variant->caller, MPOL_MF_MOVE_ALL, may_all,
+				may_all ? statuses(c->b, c->b)  : UNTOLD()));
+	EXPECT_CLEAN(commons_verify(c, own, may_all ? c->b : c->a,
+				    "MOVE_ALL by the caller"));
 	EXPECT_EQ(may_all ? COUNT : 0, subject_moved());
-	EXPECT_EQ(0, holder_end(&s->subject.holder));
+	EXPECT_EQ(0, holder_end(&c->subject.holder));
 }
 
 TEST_HARNESS_MAIN

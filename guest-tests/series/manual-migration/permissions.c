@@ -27,52 +27,31 @@
 #include <sys/mman.h>
 
 #include "caps.h"
+#include "commons.h"
 #include "creds.h"
 #include "migrate_file.h"
 #include "pages.h"
 #include "scene.h"
-#include "subject.h"
 
 #define COUNT		16
 
-enum reach {
-	NOTHING,	/* EACCES */
-	OWN,		/* what the target alone maps */
-	ALL_OF_IT,	/* and what it has in common with others */
-};
-
-struct role {
-	uid_t user;
-	unsigned long caps;
-	bool hidden;
-};
-
-struct scene {
-	int a;
-	int b;
-	/* Of the target alone, and in common with the test. */
-	struct subject subject;
-	struct pages common;
-};
-
-/* What the caller has to say, in memory that the test shares. */
+/* What the caller is told of both sorts of pages. */
 struct answer {
-	long result;
 	struct migrate_told own;
 	struct migrate_told common;
 };
 
 FIXTURE(permissions)
 {
-	struct scene scene;
-	struct answer *answer;
+	struct commons commons;
+	struct answer *answer;	/* in memory that the caller shares */
 };
 
 FIXTURE_VARIANT(permissions)
 {
 	struct role target;
 	struct role caller;
-	enum reach reach;
+	enum reach reach;	/* NOTHING: EACCES */
 };
 
 FIXTURE_VARIANT_ADD(permissions, same_user)
@@ -173,36 +152,14 @@ FIXTURE_VARIANT_ADD(permissions, as_capable_target)
 	.reach = OWN,
 };
 
-/* For the holder, which is forked and sees what was set before. */
-static const struct role *target_role;
-
-static long populate_as_target(struct pages *p)
-{
-	long error = pages_populate(p);
-
-	return error ? : creds_become(target_role->user, target_role->caps,
-				      !target_role->hidden);
-}
-
 /* The target, with pages of its own and some in common with the test. */
 FIXTURE_SETUP(permissions)
 {
-	struct scene *s = &self->scene;
-	struct pages *p = &s->subject.pages;
-
-	FIND_TWO_NODES(s, return);
-	target_role = &variant->target;
+	FIND_TWO_NODES(&self->commons, return);
 	self->answer = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE,
 			    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	ASSERT_NE(MAP_FAILED, self->answer);
-	ASSERT_CLEAN(scene_pages(&s->common, COUNT, MAP_PRIVATE, s->a));
-	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
-	pages_want_all(p, s->a);
-	ASSERT_EQ(0, subject_start(&s->subject, populate_as_target));
-	ASSERT_CLEAN(pages_shared_with(&s->common, p->pid));
-	/* They are no longer its own since the fork: pagemap says so. */
-	ASSERT_CLEAN(pages_snapshot(&s->common));
-	ASSERT_CLEAN(subject_look(&s->subject));
+	ASSERT_CLEAN(commons_start(&self->commons, COUNT, &variant->target));
 }
 
 /* Mappings and peers end with the test's process. */
@@ -211,66 +168,47 @@ FIXTURE_TEARDOWN(permissions)
 }
 
 /* In the caller: what it came to with both sorts of pages. */
-static long ask(const struct scene *s, struct answer *answer)
+static long ask(const void *fixture)
 {
-	const char *map = migrate_map_one(s->a, s->b);
-	int fd = migrate_file_open(s->subject.pages.pid);
+	const FIXTURE_DATA(permissions) *f = fixture;
+	const struct commons *c = &f->commons;
+	const char *map = migrate_map_one(c->a, c->b);
+	int fd = migrate_file_open(c->subject.pages.pid);
 	long result;
 
 	if (fd < 0)
 		return fd;
-	result = migrate_file_ask_range(fd, &s->subject.pages, 0, COUNT, map);
-	if (!result && migrate_file_read(fd, &answer->own))
+	result = migrate_file_ask_range(fd, &c->subject.pages, 0, COUNT, map);
+	if (!result && migrate_file_read(fd, &f->answer->own))
 		result = -EBADMSG;
 	if (!result)
-		result = migrate_file_ask_range(fd, &s->common, 0, COUNT, map);
-	if (!result && migrate_file_read(fd, &answer->common))
+		result = migrate_file_ask_range(fd, &c->common, 0, COUNT, map);
+	if (!result && migrate_file_read(fd, &f->answer->common))
 		result = -EBADMSG;
 	close(fd);
 	return result;
-}
-
-/* Another process for it: what it gives up is never to be had again. */
-static int call(const struct scene *s, const struct role *caller,
-		struct answer *answer)
-{
-	struct peer peer;
-	long nothing = 0;
-
-	if (peer_fork(&peer) == 0) {
-		if (creds_become(caller->user, caller->caps, true))
-			_exit(1);
-		answer->result = ask(s, answer);
-		_exit(0);
-	}
-	/* Fails as soon as the other side is gone. */
-	if (peer_receive(&peer, &nothing) == 0)
-		return -1;
-	return peer_end(&peer);
 }
 
 TEST_F(permissions, ranges)
 {
 	const bool own = variant->reach != NOTHING;
 	const bool common = variant->reach == ALL_OF_IT;
+	const struct role *caller = &variant->caller;
 	struct answer *told = self->answer;
-	struct scene *s = &self->scene;
+	struct commons *c = &self->commons;
 
-	ASSERT_EQ(0, call(s, &variant->caller, told));
-	EXPECT_EQ(own ? 0 : -EACCES, told->result);
+	EXPECT_EQ(own ? 0 : -EACCES,
+		  creds_ask(caller->user, caller->caps, ask, self));
 	EXPECT_EQ(own ? COUNT : 0, told->own.moved);
 	EXPECT_EQ(0, told->own.shared + told->own.failed);
 	EXPECT_EQ(common ? COUNT : 0, told->common.moved);
 	EXPECT_EQ(own && !common ? COUNT : 0, told->common.shared);
 	EXPECT_EQ(0, told->common.failed);
 
-	pages_want_all(&s->subject.pages, own ? s->b : s->a);
-	pages_want_all(&s->common, common ? s->b : s->a);
-	EXPECT_CLEAN(subject_verify(&s->subject, 0, "as the caller"));
-	EXPECT_CLEAN(pages_verify(&s->common, "in common"));
-	EXPECT_CLEAN(pages_shared_with(&s->common, s->subject.pages.pid));
+	EXPECT_CLEAN(commons_verify(c, own ? c->b : c->a, common ? c->b : c->a,
+				    "as the caller"));
 	EXPECT_EQ((own ? COUNT : 0) + (common ? COUNT : 0), subject_moved());
-	EXPECT_EQ(0, holder_end(&s->subject.holder));
+	EXPECT_EQ(0, holder_end(&c->subject.holder));
 }
 
 /*
@@ -279,25 +217,13 @@ TEST_F(permissions, ranges)
  */
 FIXTURE(capability)
 {
-	struct scene scene;
-	int fd;
+	struct commons commons;
 };
-
 
 FIXTURE_SETUP(capability)
 {
-	struct scene *s = &self->scene;
-	struct pages *p = &s->subject.pages;
-
-	FIND_TWO_NODES(s, return);
-	ASSERT_CLEAN(scene_pages(&s->common, COUNT, MAP_PRIVATE, s->a));
-	ASSERT_EQ(0, pages_map(p, COUNT, MAP_PRIVATE));
-	pages_want_all(p, s->a);
-	ASSERT_EQ(0, subject_start(&s->subject, pages_populate));
-	ASSERT_CLEAN(pages_shared_with(&s->common, p->pid));
-	/* They are no longer its own since the fork: pagemap says so. */
-	ASSERT_CLEAN(pages_snapshot(&s->common));
-	ASSERT_CLEAN(subject_look(&s->subject));
+	FIND_TWO_NODES(&self->commons, return);
+	ASSERT_CLEAN(commons_start(&self->commons, COUNT, NULL));
 }
 
 FIXTURE_TEARDOWN(capability)
@@ -305,73 +231,64 @@ FIXTURE_TEARDOWN(capability)
 }
 
 /* Open it and write to it, with the capability or not; what it told. */
-static const char *open_and_write(const struct scene *s, bool opener,
+static const char *open_and_write(const struct commons *c, bool opener,
 				  bool writer)
 {
 	const char *told = "not opened";
 	int fd = -1;
 
 	if (!caps_set_sys_nice(opener))
-		fd = migrate_file_open(s->subject.pages.pid);
+		fd = migrate_file_open(c->subject.pages.pid);
 	if (fd < 0 || caps_set_sys_nice(writer))
 		return told;
 	told = "not written";
-	if (!migrate_file_ask_range(fd, &s->common, 0, COUNT,
-				    migrate_map_one(s->a, s->b)))
+	if (!migrate_file_ask_range(fd, &c->common, 0, COUNT,
+				    migrate_map_one(c->a, c->b)))
 		told = migrate_file_told(fd);
 	close(fd);
 	return caps_set_sys_nice(true) ? "not raised" : told;
 }
 
-static const char *verify_common(struct scene *s, int node, const char *what)
-{
-	const char *problem;
-
-	pages_want_all(&s->common, node);
-	problem = subject_verify(&s->subject, 0, what);
-	return *problem ? problem : pages_verify(&s->common, what);
-}
-
 TEST_F(capability, both)
 {
-	struct scene *s = &self->scene;
+	struct commons *c = &self->commons;
 
 	EXPECT_STREQ(migrate_file_text(COUNT, 0, 0),
-		     open_and_write(s, true, true));
-	EXPECT_CLEAN(verify_common(s, s->b, "both have it"));
-	EXPECT_EQ(0, holder_end(&s->subject.holder));
+		     open_and_write(c, true, true));
+	EXPECT_CLEAN(commons_verify(c, c->a, c->b, "both have it"));
+	EXPECT_EQ(0, holder_end(&c->subject.holder));
 }
 
 TEST_F(capability, none)
 {
-	struct scene *s = &self->scene;
+	struct commons *c = &self->commons;
 
 	EXPECT_STREQ(migrate_file_text(0, 0, COUNT),
-		     open_and_write(s, false, false));
-	EXPECT_CLEAN(verify_common(s, s->a, "none has it"));
-	EXPECT_EQ(0, holder_end(&s->subject.holder));
+		     open_and_write(c, false, false));
+	EXPECT_CLEAN(commons_verify(c, c->a, c->a, "none has it"));
+	EXPECT_EQ(0, holder_end(&c->subject.holder));
 }
 
 /* A program with privilege that is made to write to a file it did not open. */
 TEST_F(capability, writer_only)
 {
-	struct scene *s = &self->scene;
+	struct commons *c = &self->commons;
 
 	EXPECT_STREQ(migrate_file_text(0, 0, COUNT),
-		     open_and_write(s, false, true));
-	EXPECT_CLEAN(verify_common(s, s->a, "the writer has it"));
-	EXPECT_EQ(0, holder_end(&s->subject.holder));
+		     open_and_write(c, false, true));
+	EXPECT_CLEAN(commons_verify(c, c->a, c->a, "the writer has it"));
+	EXPECT_EQ(0, holder_end(&c->subject.holder));
 }
 
 /* One that hands a file on, or that has given up its privilege. */
 TEST_F(capability, opener_only)
 {
-	struct scene *s = &self->scene;
+	struct commons *c = &self->commons;
 
 	EXPECT_STREQ(migrate_file_text(0, 0, COUNT),
-		     open_and_write(s, true, false));
-	EXPECT_CLEAN(verify_common(s, s->a, "the opener has it"));
-	EXPECT_EQ(0, holder_end(&s->subject.holder));
+		     open_and_write(c, true, false));
+	EXPECT_CLEAN(commons_verify(c, c->a, c->a, "the opener has it"));
+	EXPECT_EQ(0, holder_end(&c->subject.holder));
 }
 
 TEST_HARNESS_MAIN
