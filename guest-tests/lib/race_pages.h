@@ -17,6 +17,7 @@ struct contest {
 	struct pages pages;	/* their content is the pattern of the library */
 	struct counters before;
 	int flags;		/* of move_pages(2): MOVE, if not set */
+	int sharing;		/* of @pages, for a rival that makes others */
 	bool replaces;		/* the rival takes pages away and makes others */
 	void **addrs;
 	int *nodes;

@@ -23,6 +23,7 @@
 #include "pagemap.h"
 #include "pattern.h"
 #include "race_pages.h"
+#include "rival.h"
 #include "scene.h"
 
 #define COUNT		32
@@ -35,15 +36,12 @@ FIXTURE(address_space)
 
 SHARING_VARIANTS(address_space);
 
-/* Of this case: the rivals want it, too. */
-static int sharing;
-
 FIXTURE_SETUP(address_space)
 {
 	if (contest_nodes(&self->contest))
 		SKIP(return, "needs 2 nodes with memory");
-	sharing = variant->sharing;
-	ASSERT_EQ(0, pages_map(&self->contest.pages, COUNT, sharing));
+	self->contest.sharing = variant->sharing;
+	ASSERT_EQ(0, pages_map(&self->contest.pages, COUNT, variant->sharing));
 }
 
 /* Mappings and threads end with the test's process. */
@@ -51,100 +49,21 @@ FIXTURE_TEARDOWN(address_space)
 {
 }
 
-static void refill(struct pages *p, long i)
-{
-	pattern_fill(pages_at(p, i), p->seed, i);
-}
-
-static bool is_zero(const struct pages *p, long i)
-{
-	static const char zeroes[4096];
-
-	return !memcmp(pages_at(p, i), zeroes, sizeof(zeroes));
-}
-
-/* Every other page, the even or the odd ones: a hole and new memory in it. */
-static void unmap_and_map(void *contest, int round)
-{
-	struct contest *c = contest;
-	struct pages *p = &c->pages;
-	void *addr;
-	long i;
-
-	for (i = round % 2; i < p->count; i += 2) {
-		munmap(pages_at(p, i), PAGE_BYTES);
-		addr = mmap(pages_at(p, i), PAGE_BYTES, PROT_READ | PROT_WRITE,
-			    sharing | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-		if (addr == MAP_FAILED || !is_zero(p, i))
-			c->wrong = "new memory is not zero";
-		refill(p, i);
-		c->acted++;
-	}
-}
-
 TEST_F(address_space, munmap)
 {
 	self->contest.replaces = true;
-	EXPECT_CLEAN(contest_run(&self->contest, unmap_and_map, ROUNDS));
-}
-
-/* Private memory reads as zero afterwards, shared memory as it was. */
-static void discard(void *contest, int round)
-{
-	struct contest *c = contest;
-	struct pages *p = &c->pages;
-	bool kept;
-	long i;
-
-	for (i = round % 2; i < p->count; i += 2) {
-		if (madvise(pages_at(p, i), PAGE_BYTES, MADV_DONTNEED))
-			c->wrong = "MADV_DONTNEED failed";
-		kept = pattern_check(pages_at(p, i), p->seed, i) < 0;
-		if (sharing == MAP_PRIVATE) {
-			if (kept)
-				continue;
-			if (!is_zero(p, i))
-				c->wrong = "discarded memory is not zero";
-			refill(p, i);
-		} else if (!kept) {
-			c->wrong = "shared memory was lost with its mapping";
-		}
-		c->acted++;
-	}
+	EXPECT_CLEAN(contest_run(&self->contest, rival_unmap, ROUNDS));
 }
 
 TEST_F(address_space, dontneed)
 {
 	self->contest.replaces = variant->sharing == MAP_PRIVATE;
-	EXPECT_CLEAN(contest_run(&self->contest, discard, ROUNDS));
-}
-
-/* To another place and back: its page tables change under the migration. */
-static void remap(void *contest, int round)
-{
-	struct contest *c = contest;
-	size_t bytes = c->pages.count * PAGE_BYTES;
-	char *home = c->pages.addr, *away;
-
-	(void)round;
-	away = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (away == MAP_FAILED ||
-	    mremap(home, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, away) !=
-	    away) {
-		c->wrong = "mremap(2) to another place failed";
-		return;
-	}
-	if (pattern_check(away, c->pages.seed, 0) >= 0)
-		c->wrong = "content is wrong at the other place";
-	if (mremap(away, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, home) !=
-	    home)
-		c->wrong = "mremap(2) back failed";
-	c->acted++;
+	EXPECT_CLEAN(contest_run(&self->contest, rival_discard, ROUNDS));
 }
 
 TEST_F(address_space, mremap)
 {
-	EXPECT_CLEAN(contest_run(&self->contest, remap, ROUNDS));
+	EXPECT_CLEAN(contest_run(&self->contest, rival_remap, ROUNDS));
 }
 
 /*
@@ -174,7 +93,7 @@ static const char *judge_protection(void *contest, int round)
 		if (result != want)
 			c->wrong = "an entry does not have its protection";
 		if (result > 0)
-			refill(p, i);
+			pattern_fill(pages_at(p, i), p->seed, i);
 	}
 	close(zero);
 	return contest_judge(c, round);

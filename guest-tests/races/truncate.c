@@ -20,8 +20,8 @@
 
 #include "harness.h"
 
-#include "pattern.h"
 #include "race_pages.h"
+#include "rival.h"
 
 #define COUNT		32
 #define ROUNDS		50
@@ -60,18 +60,6 @@ static int map_memfd(struct pages *p)
 	return fd < 0 || ftruncate(fd, COUNT * PAGE_BYTES) ? -1 : map_file(p);
 }
 
-/* What was taken away reads as zeroes, and then gets its content again. */
-static void refill(struct contest *c, long i)
-{
-	static const char zeroes[4096];
-	struct pages *p = &c->pages;
-
-	if (memcmp(pages_at(p, i), zeroes, sizeof(zeroes)))
-		c->wrong = "what was taken away is still there";
-	pattern_fill(pages_at(p, i), p->seed, i);
-	c->acted++;
-}
-
 static void take(struct contest *c, int mode, long first, long step)
 {
 	long i;
@@ -80,7 +68,7 @@ static void take(struct contest *c, int mode, long first, long step)
 		if (fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, i * PAGE_BYTES,
 			      PAGE_BYTES))
 			c->wrong = "fallocate(2) failed";
-		refill(c, i);
+		rival_renew(c, i);
 	}
 }
 
@@ -119,7 +107,7 @@ static void cut(void *contest, int round)
 	    ftruncate(fd, COUNT * PAGE_BYTES))
 		c->wrong = "ftruncate(2) failed";
 	for (i = keep; i < COUNT; i++)
-		refill(c, i);
+		rival_renew(c, i);
 }
 
 TEST_F(truncate, size)

@@ -21,6 +21,7 @@
 #include "migrate_file.h"
 #include "pattern.h"
 #include "race_pages.h"
+#include "rival.h"
 
 #define COUNT		32
 #define ROUNDS		60
@@ -38,6 +39,7 @@ FIXTURE_SETUP(midst)
 {
 	if (contest_nodes(&self->contest))
 		SKIP(return, "needs 2 nodes with memory");
+	self->contest.sharing = MAP_PRIVATE;
 	ASSERT_EQ(0, pages_map(&self->contest.pages, COUNT, MAP_PRIVATE));
 	fd = migrate_file_open(0);
 	ASSERT_LE(0, fd);
@@ -89,91 +91,21 @@ static const char *run(struct contest *c, race_fn mover, race_fn rival)
 	return contest_run_race(c, &race);
 }
 
-static void refill(struct pages *p, long i)
-{
-	pattern_fill(pages_at(p, i), p->seed, i);
-}
-
-static bool is_zero(const struct pages *p, long i)
-{
-	static const char zeroes[4096];
-
-	return !memcmp(pages_at(p, i), zeroes, sizeof(zeroes));
-}
-
-/* Every other page, the even or the odd ones: a hole and new memory in it. */
-static void unmap_and_map(void *contest, int round)
-{
-	struct contest *c = contest;
-	struct pages *p = &c->pages;
-	void *addr;
-	long i;
-
-	for (i = round % 2; i < p->count; i += 2) {
-		munmap(pages_at(p, i), PAGE_BYTES);
-		addr = mmap(pages_at(p, i), PAGE_BYTES, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-		if (addr == MAP_FAILED || !is_zero(p, i))
-			c->wrong = "new memory is not zero";
-		refill(p, i);
-		c->acted++;
-	}
-}
-
 TEST_F(midst, munmap)
 {
 	self->contest.replaces = true;
-	EXPECT_CLEAN(run(&self->contest, exchange, unmap_and_map));
-}
-
-static void discard(void *contest, int round)
-{
-	struct contest *c = contest;
-	struct pages *p = &c->pages;
-	long i;
-
-	for (i = round % 2; i < p->count; i += 2) {
-		if (madvise(pages_at(p, i), PAGE_BYTES, MADV_DONTNEED))
-			c->wrong = "MADV_DONTNEED failed";
-		if (!is_zero(p, i))
-			c->wrong = "discarded memory is not zero";
-		refill(p, i);
-		c->acted++;
-	}
+	EXPECT_CLEAN(run(&self->contest, exchange, rival_unmap));
 }
 
 TEST_F(midst, dontneed)
 {
 	self->contest.replaces = true;
-	EXPECT_CLEAN(run(&self->contest, exchange, discard));
-}
-
-/* To another place and back: its page tables change under the migration. */
-static void remap(void *contest, int round)
-{
-	struct contest *c = contest;
-	size_t bytes = c->pages.count * PAGE_BYTES;
-	char *home = c->pages.addr, *away;
-
-	(void)round;
-	away = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (away == MAP_FAILED ||
-	    mremap(home, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, away) !=
-	    away) {
-		c->wrong = "mremap(2) to another place failed";
-		return;
-	}
-	if (pattern_check(away, c->pages.seed, 0) >= 0)
-		c->wrong = "content is wrong at the other place";
-	if (mremap(away, bytes, bytes, MREMAP_MAYMOVE | MREMAP_FIXED, home) !=
-	    home)
-		c->wrong = "mremap(2) back failed";
-	c->acted++;
+	EXPECT_CLEAN(run(&self->contest, exchange, rival_discard));
 }
 
 TEST_F(midst, mremap)
 {
-	EXPECT_CLEAN(run(&self->contest, exchange, remap));
+	EXPECT_CLEAN(run(&self->contest, exchange, rival_remap));
 }
 
 /* Other content, page by page: a write to a page that moves is not lost. */
@@ -186,7 +118,7 @@ static void rewrite(void *contest, int round)
 	(void)round;
 	p->seed++;
 	for (i = 0; i < p->count; i++) {
-		refill(p, i);
+		pattern_fill(pages_at(p, i), p->seed, i);
 		if (pattern_check(pages_at(p, i), p->seed, i) >= 0)
 			c->wrong = "what was written is not there";
 	}
