@@ -25,10 +25,10 @@
 #include "harness.h"
 
 #include "chores.h"
-#include "holder.h"
 #include "nodes.h"
 #include "proc.h"
 #include "race_pages.h"
+#include "victim.h"
 
 #define COUNT		64
 #define ROUNDS		30
@@ -40,8 +40,7 @@ FIXTURE(exit)
 	long free_before;
 };
 
-/* Of the round: the child that is moved, and what moves it. */
-static struct holder victim;
+/* What moves the child of the round, and how often it came too late. */
 static long (*move_victim)(struct contest *c);
 static bool becomes_another;	/* by execve(2), under migrate_pages(2) */
 static long late;
@@ -69,7 +68,7 @@ static long free_pages(const struct contest *c)
 
 static long by_migrate_pages(struct contest *c)
 {
-	return numa_migrate_pages(victim.peer.pid, NODE(c->node[0]),
+	return numa_migrate_pages(victim_pid(), NODE(c->node[0]),
 				  NODE(c->node[1]));
 }
 
@@ -79,7 +78,7 @@ static long by_move_pages(struct contest *c)
 
 	for (i = 0; i < COUNT; i++)
 		c->nodes[i] = c->node[1];
-	return numa_move_pages(victim.peer.pid, COUNT, c->addrs, c->nodes,
+	return numa_move_pages(victim_pid(), COUNT, c->addrs, c->nodes,
 			       c->status, c->flags);
 }
 
@@ -98,36 +97,6 @@ static void move(void *contest, int round)
 		c->wrong = strerrorname_np(-c->result);
 }
 
-static void kill_victim(void *contest, int round)
-{
-	struct contest *c = contest;
-
-	(void)round;
-	kill(victim.peer.pid, SIGKILL);
-	if (holder_end(&victim) != 128 + SIGKILL)
-		c->wrong = "the child did not die of the signal";
-	c->acted++;
-}
-
-/* The program goes on as it should: its text was at the child's addresses. */
-static long run_true(struct pages *p)
-{
-	(void)p;
-	execl("/bin/busybox", "true", (char *)NULL);
-	_exit(99);
-}
-
-static void exec_victim(void *contest, int round)
-{
-	struct contest *c = contest;
-
-	(void)round;
-	/* No answer comes: the pipes are closed by the execve(2). */
-	if (holder_call(&victim, run_true) != -1 || holder_end(&victim))
-		c->wrong = "the program did not end well";
-	c->acted++;
-}
-
 /* A new child for the next round; its pages are on the first node. */
 static const char *begin_round(void *contest, int round)
 {
@@ -139,7 +108,7 @@ static const char *begin_round(void *contest, int round)
 	/* Gone, and nothing is left that could be moved. */
 	if (move_victim(c) != -ESRCH)
 		return "a process that is gone was moved";
-	if (holder_start(&victim, &c->pages, chore_populate_anew))
+	if (victim_start(&c->pages, chore_populate_anew))
 		return "cannot start the next child";
 	return "";
 }
@@ -156,7 +125,7 @@ FIXTURE_SETUP(exit)
 	self->race.rounds = ROUNDS;
 	ASSERT_EQ(0, pages_map(&c->pages, COUNT, MAP_PRIVATE));
 	ASSERT_EQ(0, contest_begin(c));
-	ASSERT_EQ(0, holder_start(&victim, &c->pages, chore_populate_anew));
+	ASSERT_EQ(0, victim_start(&c->pages, chore_populate_anew));
 	self->free_before = free_pages(c);
 	ASSERT_LT(0, self->free_before);
 }
@@ -180,23 +149,20 @@ FIXTURE_TEARDOWN(exit)
 	TH_LOG("%ld of %d calls came too late", late, self->race.done);	\
 	EXPECT_CLEAN(race_settled(&c->before));				\
 	EXPECT_GT(COUNT * ROUNDS / 2, self->free_before - free_pages(c)); \
-	EXPECT_EQ(0, holder_bad(&victim));				\
-	EXPECT_EQ(0, holder_end(&victim));				\
-	EXPECT_EQ(0, pages_bad(&c->pages));				\
-	EXPECT_CLEAN(pages_verify(&c->pages, "the parent's own"));	\
+	EXPECT_CLEAN(victim_end(c));					\
 } while (0)
 
 TEST_F(exit, killed_under_migrate_pages)
 {
 	move_victim = by_migrate_pages;
-	self->race.rival = kill_victim;
+	self->race.rival = victim_killed;
 	RUN();
 }
 
 TEST_F(exit, killed_under_move_pages)
 {
 	move_victim = by_move_pages;
-	self->race.rival = kill_victim;
+	self->race.rival = victim_killed;
 	RUN();
 }
 
@@ -204,14 +170,14 @@ TEST_F(exit, exec_under_migrate_pages)
 {
 	move_victim = by_migrate_pages;
 	becomes_another = true;
-	self->race.rival = exec_victim;
+	self->race.rival = victim_executes;
 	RUN();
 }
 
 TEST_F(exit, exec_under_move_pages)
 {
 	move_victim = by_move_pages;
-	self->race.rival = exec_victim;
+	self->race.rival = victim_executes;
 	RUN();
 }
 

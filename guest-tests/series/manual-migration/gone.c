@@ -29,6 +29,7 @@
 #include "proc.h"
 #include "race_pages.h"
 #include "scene.h"
+#include "victim.h"
 
 #define COUNT		64
 #define ROUNDS		30
@@ -161,10 +162,9 @@ TEST_F(gone, kernel_thread)
 }
 
 /*
- * Of the round: the child that is moved, its file, and how often it was gone
- * before, in the midst of a request, or not yet.
+ * The file of the round's child, and how often that was gone before, or in the
+ * midst of a request.
  */
-static struct holder victim;
 static int victim_fd;
 static long late, cut;
 
@@ -208,35 +208,6 @@ static void move(void *contest, int round)
 		late++;
 }
 
-static void kill_victim(void *contest, int round)
-{
-	struct contest *c = contest;
-
-	(void)round;
-	kill(victim.peer.pid, SIGKILL);
-	if (holder_end(&victim) != 128 + SIGKILL)
-		c->wrong = "the child did not die of the signal";
-	c->acted++;
-}
-
-static long run_true(struct pages *p)
-{
-	(void)p;
-	execl("/bin/busybox", "true", (char *)NULL);
-	_exit(99);
-}
-
-static void exec_victim(void *contest, int round)
-{
-	struct contest *c = contest;
-
-	(void)round;
-	/* No answer comes: the pipes are closed by the execve(2). */
-	if (holder_call(&victim, run_true) != -1 || holder_end(&victim))
-		c->wrong = "the program did not end well";
-	c->acted++;
-}
-
 /* A new child for the next round; its pages are on the first node. */
 static const char *begin_round(void *contest, int round)
 {
@@ -252,9 +223,9 @@ static const char *begin_round(void *contest, int round)
 			return "a process that is gone was moved";
 		close(victim_fd);
 	}
-	if (holder_start(&victim, &c->pages, populate_far_and_wide))
+	if (victim_start(&c->pages, populate_far_and_wide))
 		return "cannot start the next child";
-	victim_fd = migrate_file_open(victim.peer.pid);
+	victim_fd = migrate_file_open(victim_pid());
 	return victim_fd < 0 ? "cannot open the next child's file" : "";
 }
 
@@ -293,21 +264,18 @@ FIXTURE_TEARDOWN(gone_midway)
 	       self->race.done, c->moved, cut, late);			\
 	EXPECT_LT(0, cut);						\
 	EXPECT_CLEAN(race_settled(&c->before));				\
-	EXPECT_EQ(0, holder_bad(&victim));				\
-	EXPECT_EQ(0, holder_end(&victim));				\
-	EXPECT_EQ(0, pages_bad(&c->pages));				\
-	EXPECT_CLEAN(pages_verify(&c->pages, "the parent's own"));	\
+	EXPECT_CLEAN(victim_end(c));					\
 } while (0)
 
 TEST_F(gone_midway, killed)
 {
-	self->race.rival = kill_victim;
+	self->race.rival = victim_killed;
 	RUN();
 }
 
 TEST_F(gone_midway, executed)
 {
-	self->race.rival = exec_victim;
+	self->race.rival = victim_executes;
 	RUN();
 }
 

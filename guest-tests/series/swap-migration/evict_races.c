@@ -18,6 +18,7 @@
 
 #include "harness.h"
 
+#include "chores.h"
 #include "evict.h"
 #include "holder.h"
 #include "metric.h"
@@ -28,6 +29,7 @@
 #include "relocate.h"
 #include "scene.h"
 #include "swap.h"
+#include "victim.h"
 #include "writer.h"
 
 #define COUNT		64
@@ -223,13 +225,10 @@ TEST_F_TIMEOUT(evict_races, pin, 90)
 }
 
 /* The pages that are evicted belong to a process that dies of it. */
-static struct holder victim;
-
 static void evict_victim(void *arg, int round)
 {
 	FIXTURE_DATA(evict_races) *f = arg;
-	long result = numa_migrate_pages(victim.peer.pid, NODE(f->a),
-					 NODE(f->b));
+	long result = numa_migrate_pages(victim_pid(), NODE(f->a), NODE(f->b));
 
 	(void)round;
 	/* Too late: it has no memory any more, or was waited for. */
@@ -242,17 +241,9 @@ static void kill_victim(void *arg, int round)
 	FIXTURE_DATA(evict_races) *f = arg;
 
 	(void)round;
-	kill(victim.peer.pid, SIGKILL);
-	if (holder_end(&victim) != 128 + SIGKILL)
+	if (*victim_kill())
 		f->acted = -1000000;
 	f->acted++;
-}
-
-/* It has pages of its own, on the node that they are to leave. */
-static long have_own(struct pages *p)
-{
-	return madvise(p->addr, COUNT * PAGE_BYTES, MADV_DONTNEED) ? :
-	       pages_populate(p);
 }
 
 static const char *judge_and_start(void *arg, int round)
@@ -262,23 +253,23 @@ static const char *judge_and_start(void *arg, int round)
 
 	if (*problem)
 		return problem;
+	/* It has pages of its own, on the node that they are to leave. */
 	pages_want_all(&f->pages, f->a);
-	return holder_start(&victim, &f->pages, have_own) ?
+	return victim_start(&f->pages, chore_populate_anew) ?
 		       "cannot start a child" : "";
 }
 
 TEST_F_TIMEOUT(evict_races, exit, 90)
 {
 	ASSERT_EQ(0, evict_set_mode(MIGRATE_MODE_EVICT));
-	ASSERT_EQ(0, holder_start(&victim, &self->pages, have_own));
+	ASSERT_EQ(0, victim_start(&self->pages, chore_populate_anew));
 	self->race = (struct race) {
 		.mover = evict_victim, .rival = kill_victim,
 		.judge = judge_and_start, .arg = self, .rounds = ROUNDS,
 	};
 	EXPECT_CLEAN(race_run(&self->race));
 	EXPECT_EQ(self->race.done, self->acted);
-	EXPECT_EQ(0, kill(victim.peer.pid, SIGKILL));
-	EXPECT_EQ(128 + SIGKILL, holder_end(&victim));
+	EXPECT_CLEAN(victim_kill());
 	EXPECT_EQ(0, evict_set_mode(MIGRATE_MODE_DIRECT));
 	EXPECT_LT(self->swapped, system_stat("pgmigrate_swapped"));
 	EXPECT_CLEAN(race_settled(&self->before));
