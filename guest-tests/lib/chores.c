@@ -25,6 +25,18 @@ long chore_look(struct pages *p)
 	return pages_bad(p);
 }
 
+long chore_share_odd(struct pages *p)
+{
+	long i, bad = pages_bad(p);
+
+	/* Unmapped last: a fault on shared memory maps its neighbours too. */
+	for (i = 0; i < p->count; i += 2) {
+		pages_want(p, i, 1, UNTOUCHED);
+		bad |= madvise(pages_at(p, i), PAGE_BYTES, MADV_DONTNEED);
+	}
+	return bad;
+}
+
 long chore_populate_anew(struct pages *p)
 {
 	return madvise(p->addr, p->count * PAGE_BYTES, MADV_DONTNEED) ? :

@@ -14,6 +14,9 @@ long chore_fault_half(struct pages *p);
 /* Map them, by reading all that are wanted somewhere: how many are bad. */
 long chore_look(struct pages *p);
 
+/* Have the odd ones in common with the parent, and the even ones not. */
+long chore_share_odd(struct pages *p);
+
 /* Throw them away, and have pages of its own where they are wanted. */
 long chore_populate_anew(struct pages *p);
 

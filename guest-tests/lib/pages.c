@@ -58,22 +58,26 @@ int pages_over(struct pages *p, void *addr, long count)
 	return 0;
 }
 
+int pages_map_at(struct pages *p, void *addr, long count, int flags)
+{
+	if (mmap(addr, count * PAGE_BYTES, PROT_READ | PROT_WRITE,
+		 MAP_FIXED | MAP_ANONYMOUS | flags, -1, 0) == MAP_FAILED)
+		return -1;
+	return pages_over(p, addr, count);
+}
+
 int pages_map(struct pages *p, long count, int sharing)
 {
 	size_t bytes = count * PAGE_BYTES;
-	char *outer, *inner;
+	char *outer = mmap(NULL, bytes + 2 * PAGE_BYTES, PROT_NONE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	outer = mmap(NULL, bytes + 2 * PAGE_BYTES, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (outer == MAP_FAILED)
-		return -1;
-	inner = mmap(outer + PAGE_BYTES, bytes, PROT_READ | PROT_WRITE,
-		     MAP_FIXED | MAP_ANONYMOUS | sharing, -1, 0);
-	if (inner == MAP_FAILED)
+	if (outer == MAP_FAILED ||
+	    pages_map_at(p, outer + PAGE_BYTES, count, sharing))
 		return -1;
 	/* Refused by a kernel that has no huge pages anyway. */
-	madvise(inner, bytes, MADV_NOHUGEPAGE);
-	return pages_over(p, inner, count);
+	madvise(p->addr, bytes, MADV_NOHUGEPAGE);
+	return 0;
 }
 
 void *pages_at(const struct pages *p, long index)

@@ -50,6 +50,12 @@ struct pages {
 int pages_map(struct pages *p, long count, int sharing);
 
 /*
+ * The same at @addr, in the place of whatever is there: MAP_HUGETLB and its
+ * like may go with it.
+ */
+int pages_map_at(struct pages *p, void *addr, long count, int flags);
+
+/*
  * Look after @count base pages of a mapping that is there already, of a file,
  * of huge pages; none of them is touched or wanted anywhere yet. 0 or -1.
  */

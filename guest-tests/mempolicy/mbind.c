@@ -117,22 +117,6 @@ static long bind_all(struct pages *p, int node, int flags)
 	return bind_pages(p, 0, p->count, node, flags);
 }
 
-/*
- * Called in a holder: have the odd pages in common with the parent and the
- * even ones not.
- */
-static long share_odd(struct pages *p)
-{
-	long i, bad = pages_bad(p);
-
-	/* Unmapped last: a fault on shared memory maps its neighbours too. */
-	for (i = 0; i < p->count; i += 2) {
-		p->want[i] = UNTOUCHED;
-		bad |= madvise(pages_at(p, i), PAGE_BYTES, MADV_DONTNEED);
-	}
-	return bad;
-}
-
 static const char *bound_to(int node)
 {
 	return policy_text(MPOL_BIND, NODE(node));
@@ -229,7 +213,7 @@ TEST_F(mbind, move_some_mapped_twice)
 	struct holder holder;
 	int i;
 
-	ASSERT_EQ(0, holder_start(&holder, p, share_odd));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_share_odd));
 	ASSERT_CLEAN(pages_snapshot(p));
 
 	EXPECT_EQ(0, bind_all(p, self->b, MOVE | STRICT));

@@ -16,11 +16,7 @@
  */
 #include "harness.h"
 
-#include <poll.h>
-#include <sys/mman.h>
-
 #include "ksm.h"
-#include "metric.h"
 #include "pagemap.h"
 #include "pattern.h"
 #include "proc.h"
@@ -28,7 +24,6 @@
 #include "scene.h"
 
 #define COUNT		16
-#define DEADLINE_US	15e6
 
 /* Two ranges of the same content, and a third that comes later. */
 FIXTURE(ksm)
@@ -40,30 +35,15 @@ FIXTURE(ksm)
 	struct pages late;
 };
 
-/* Let ksmd run until the two are merged, then stop it. */
-static const char *merge(struct pages *p, struct pages *q)
-{
-	double deadline = metric_now_us() + DEADLINE_US;
-
-	if (proc_write(KSM "run", "1"))
-		return "cannot start ksmd";
-	while (ksm_merged(p, q) < COUNT && metric_now_us() < deadline)
-		poll(NULL, 0, 5);
-	if (proc_write(KSM "run", "0"))
-		return "cannot stop ksmd";
-	return ksm_merged(p, q) == COUNT ? "" : "not merged in 15 s";
-}
-
 FIXTURE_SETUP(ksm)
 {
 	struct pages *p = &self->pages;
 
 	FIND_TWO_NODES(self, return);
-	ASSERT_EQ(0, proc_write(KSM "sleep_millisecs", "1"));
-	ASSERT_EQ(0, proc_write(KSM "pages_to_scan", "1000"));
+	ASSERT_EQ(0, ksm_hurry());
 	ASSERT_EQ(0, ksm_map(p, COUNT, 4711, self->a));
 	ASSERT_EQ(0, ksm_map(&self->twin, COUNT, 4711, self->a));
-	ASSERT_CLEAN(merge(p, &self->twin));
+	ASSERT_CLEAN(ksm_merge(p, &self->twin));
 	pages_want_all(p, self->a);
 	pages_want_all(&self->twin, self->a);
 	ASSERT_CLEAN(pages_snapshot(p));
@@ -73,9 +53,7 @@ FIXTURE_SETUP(ksm)
 /* In the parent, so that it is done however the test ended. */
 FIXTURE_TEARDOWN_PARENT(ksm)
 {
-	EXPECT_EQ(0, proc_write(KSM "run", "0"));
-	EXPECT_EQ(0, proc_write(KSM "sleep_millisecs", "20"));
-	EXPECT_EQ(0, proc_write(KSM "pages_to_scan", "100"));
+	EXPECT_EQ(0, ksm_end());
 }
 
 #define EXPECT_STILL_MERGED(node, what) do {				\
@@ -103,7 +81,7 @@ TEST_F(ksm, merges_into_the_new_frame)
 	EXPECT_CLEAN(relocate_all_to(p, self->b, "merged pages"));
 	ASSERT_EQ(0, ksm_map(&self->late, COUNT, p->seed, self->a));
 	ASSERT_CLEAN(pages_snapshot(p));
-	EXPECT_CLEAN(merge(p, &self->late));
+	EXPECT_CLEAN(ksm_merge(p, &self->late));
 	EXPECT_CLEAN(pages_verify(p, "the frames that were merged into"));
 	EXPECT_EQ(COUNT, ksm_merged(&self->twin, &self->late));
 	EXPECT_EQ(0, pages_bad(&self->late));

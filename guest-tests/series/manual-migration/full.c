@@ -110,23 +110,14 @@ FIXTURE_SETUP(no_huge_page)
 	ASSERT_EQ(0, hugetlb_pool(-1, "nr_hugepages"));
 	ASSERT_EQ(0, hugetlb_set_pool(self->a, 2));
 	/* One below the other, the huge ones first. */
-	addr = mmap(NULL, 4 * HUGE_BYTES, PROT_NONE,
-		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	addr = area_reserve(3 * HUGE_BYTES, HUGE_BYTES);
 	ASSERT_NE(MAP_FAILED, (void *)addr);
-	addr = (char *)(((unsigned long)addr + HUGE_BYTES) & -HUGE_BYTES);
-	ASSERT_EQ((void *)addr, mmap(addr, 2 * HUGE_BYTES,
-				     PROT_READ | PROT_WRITE,
-				     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS |
-				     MAP_HUGETLB, -1, 0));
-	ASSERT_EQ(0, pages_over(&self->huge, addr, 2 * HUGE_PAGES));
+	ASSERT_EQ(0, pages_map_at(&self->huge, addr, 2 * HUGE_PAGES,
+				  MAP_PRIVATE | MAP_HUGETLB));
 	pages_want_all(&self->huge, self->a);
 	ASSERT_EQ(0, pages_populate(&self->huge));
 	addr += 2 * HUGE_BYTES;
-	ASSERT_EQ((void *)addr, mmap(addr, COUNT * PAGE_BYTES,
-				     PROT_READ | PROT_WRITE,
-				     MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS,
-				     -1, 0));
-	ASSERT_EQ(0, pages_over(&self->base, addr, COUNT));
+	ASSERT_EQ(0, pages_map_at(&self->base, addr, COUNT, MAP_PRIVATE));
 	pages_want_all(&self->base, self->a);
 	ASSERT_EQ(0, pages_populate(&self->base));
 	snprintf(self->request, sizeof(self->request), "%lx-%lx %d:%d",

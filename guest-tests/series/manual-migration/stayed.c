@@ -136,18 +136,6 @@ TEST_F(stayed, shared)
 	EXPECT_EQ(0, holder_end(&holder));
 }
 
-/* Called in a holder: have the odd pages in common and the even ones not. */
-static long share_odd(struct pages *p)
-{
-	long i, bad = pages_bad(p);
-
-	for (i = 0; i < p->count; i += 2) {
-		p->want[i] = UNTOUCHED;
-		bad |= madvise(pages_at(p, i), PAGE_BYTES, MADV_DONTNEED);
-	}
-	return bad;
-}
-
 /* All three counts at once: page 4 is alone and pinned, page 5 shared too. */
 TEST_F(stayed, some_of_each)
 {
@@ -156,7 +144,7 @@ TEST_F(stayed, some_of_each)
 	struct pin pin;
 	long i;
 
-	ASSERT_EQ(0, holder_start(&holder, p, share_odd));
+	ASSERT_EQ(0, holder_start(&holder, p, chore_share_odd));
 	ASSERT_EQ(0, pin_pages(&pin, pages_at(p, 4), 2));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASK_WITHOUT_NICE(COUNT / 2 - 1, 1, COUNT / 2);
@@ -196,10 +184,7 @@ TEST_F(stayed, mapped_twice)
 	both = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
 		    -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)both);
-	ASSERT_EQ((void *)both, mmap(both, bytes, PROT_READ | PROT_WRITE,
-				     MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS,
-				     -1, 0));
-	ASSERT_EQ(0, pages_over(p, both, COUNT));
+	ASSERT_EQ(0, pages_map_at(p, both, COUNT, MAP_SHARED));
 	pages_want_all(p, self->a);
 	ASSERT_EQ(0, pages_populate(p));
 	ASSERT_EQ(0, map_again(p, both + bytes));

@@ -19,24 +19,20 @@
  */
 #include "harness.h"
 
-#include <poll.h>
 #include <sys/mman.h>
 
 #include "caps.h"
 #include "counters.h"
 #include "ksm.h"
-#include "metric.h"
 #include "migrate_file.h"
 #include "nodes.h"
 #include "pages.h"
 #include "pattern.h"
-#include "proc.h"
 #include "scene.h"
 
 #define COUNT		16
 #define WINDOW		(64UL << 20)
 #define WINDOWS		5
-#define DEADLINE_US	15e6
 
 FIXTURE(windows)
 {
@@ -52,14 +48,10 @@ FIXTURE(windows)
 /* Only addresses, for now. */
 FIXTURE_SETUP(windows)
 {
-	char *space;
-
 	FIND_TWO_NODES(self, return);
 	self->c = THIRD_NODE();
-	space = mmap(NULL, (WINDOWS + 1) * WINDOW, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	ASSERT_NE(MAP_FAILED, (void *)space);
-	self->space = (char *)(((unsigned long)space + WINDOW - 1) & -WINDOW);
+	self->space = area_reserve(WINDOWS * WINDOW, WINDOW);
+	ASSERT_NE(MAP_FAILED, (void *)self->space);
 	self->fd = migrate_file_open(0);
 	ASSERT_LE(0, self->fd);
 }
@@ -74,11 +66,8 @@ FIXTURE_TEARDOWN(windows)
 
 /* COUNT pages of shared memory there, dealt out over @nodes. */
 #define POPULATE(window, nodes) do {					\
-	ASSERT_EQ((void *)PLACE(window),				\
-		  mmap(PLACE(window), COUNT * PAGE_BYTES,		\
-		       PROT_READ | PROT_WRITE,				\
-		       MAP_FIXED | MAP_SHARED | MAP_ANONYMOUS, -1, 0));	\
-	ASSERT_EQ(0, pages_over(&self->pages, PLACE(window), COUNT));	\
+	ASSERT_EQ(0, pages_map_at(&self->pages, PLACE(window), COUNT,	\
+				  MAP_SHARED));				\
 	pages_want_dealt(&self->pages, nodes);				\
 	ASSERT_EQ(0, pages_populate(&self->pages));			\
 } while (0)
@@ -156,11 +145,7 @@ TEST_F(windows, across)
 	struct pages *p = &self->pages;
 
 	ASSERT_EQ(0, munmap(line - 8 * PAGE_BYTES, 16 * PAGE_BYTES));
-	ASSERT_EQ((void *)(line - 8 * PAGE_BYTES),
-		  mmap(line - 8 * PAGE_BYTES, 16 * PAGE_BYTES,
-		       PROT_READ | PROT_WRITE,
-		       MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-	ASSERT_EQ(0, pages_over(p, line - 8 * PAGE_BYTES, 16));
+	ASSERT_EQ(0, pages_map_at(p, line - 8 * PAGE_BYTES, 16, MAP_PRIVATE));
 	pages_want_dealt(p, BOTH);
 	ASSERT_EQ(0, pages_populate(p));
 	LOOK();
@@ -266,60 +251,25 @@ FIXTURE(windows_ksm)
 	struct counters before;
 };
 
-/* COUNT pages of private memory for KSM, all on node a. "" or what is wrong. */
-static const char *mergeable(struct pages *p, void *place, int node)
-{
-	const size_t bytes = COUNT * PAGE_BYTES;
-
-	if (mmap(place, bytes, PROT_READ | PROT_WRITE,
-		 MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) != place ||
-	    pages_over(p, place, COUNT))
-		return "cannot map";
-	p->seed = 77;
-	pages_want_all(p, node);
-	if (pages_populate(p) || madvise(place, bytes, MADV_MERGEABLE))
-		return "cannot fill for KSM";
-	return "";
-}
-
-/* Let ksmd run until the two are merged, then stop it. */
-static const char *merge(const struct pages *p, const struct pages *q)
-{
-	double deadline = metric_now_us() + DEADLINE_US;
-
-	if (proc_write(KSM "run", "1"))
-		return "cannot start ksmd";
-	while (ksm_merged(p, q) < COUNT && metric_now_us() < deadline)
-		poll(NULL, 0, 5);
-	if (proc_write(KSM "run", "0"))
-		return "cannot stop ksmd";
-	return ksm_merged(p, q) == COUNT ? "" : "not merged in 15 s";
-}
-
 FIXTURE_SETUP(windows_ksm)
 {
-	char *space;
-
 	FIND_TWO_NODES(self, return);
-	space = mmap(NULL, (WINDOWS + 1) * WINDOW, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	ASSERT_NE(MAP_FAILED, (void *)space);
-	self->space = (char *)(((unsigned long)space + WINDOW - 1) & -WINDOW);
+	self->space = area_reserve(WINDOWS * WINDOW, WINDOW);
+	ASSERT_NE(MAP_FAILED, (void *)self->space);
 	self->fd = migrate_file_open(0);
 	ASSERT_LE(0, self->fd);
-	ASSERT_EQ(0, proc_write(KSM "sleep_millisecs", "1"));
-	ASSERT_EQ(0, proc_write(KSM "pages_to_scan", "1000"));
-	ASSERT_CLEAN(mergeable(&self->pages, PLACE(0), self->a));
-	ASSERT_CLEAN(mergeable(&self->twin, PLACE(2), self->a));
-	ASSERT_CLEAN(merge(&self->pages, &self->twin));
+	ASSERT_EQ(0, ksm_hurry());
+	ASSERT_EQ(0, pages_map_at(&self->pages, PLACE(0), COUNT, MAP_PRIVATE));
+	ASSERT_EQ(0, pages_map_at(&self->twin, PLACE(2), COUNT, MAP_PRIVATE));
+	ASSERT_EQ(0, ksm_fill(&self->pages, 77, self->a));
+	ASSERT_EQ(0, ksm_fill(&self->twin, 77, self->a));
+	ASSERT_CLEAN(ksm_merge(&self->pages, &self->twin));
 }
 
 /* In the parent, so that it is done however the test ended. */
 FIXTURE_TEARDOWN_PARENT(windows_ksm)
 {
-	EXPECT_EQ(0, proc_write(KSM "run", "0"));
-	EXPECT_EQ(0, proc_write(KSM "sleep_millisecs", "20"));
-	EXPECT_EQ(0, proc_write(KSM "pages_to_scan", "100"));
+	EXPECT_EQ(0, ksm_end());
 }
 
 TEST_F(windows_ksm, exchange)
