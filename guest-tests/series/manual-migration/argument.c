@@ -29,7 +29,7 @@
 
 #include <sys/mman.h>
 
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "nodes.h"
 #include "pages.h"
 #include "policy.h"
@@ -61,8 +61,7 @@ FIXTURE_SETUP(argument)
 
 FIXTURE_TEARDOWN(argument)
 {
-	if (self->fd >= 0)
-		EXPECT_EQ(0, close(self->fd));
+	CLOSE_IF_OPEN();
 }
 
 /*
@@ -85,8 +84,7 @@ static long touch_on_both(struct pages *p)
 	pages_want(&self->subject.pages, HALF, HALF, self->b);		\
 	START(touch_on_both);						\
 	EXPECT_STREQ("default", pages_policy(&self->subject.pages, 0));	\
-	self->fd = migrate_file_open(self->subject.pages.pid);		\
-	ASSERT_LE(0, self->fd);						\
+	OPEN(self->subject.pages.pid);					\
 } while (0)
 
 #define WANT_HALVES(first, second) do {					\
@@ -97,7 +95,7 @@ static long touch_on_both(struct pages *p)
 /* The program changes places with its memory, and all is as near as it was. */
 TEST_F(argument, first_touch)
 {
-	const char *map = migrate_map_two(self->a, self->b, self->b, self->a);
+	const char *map = EXCHANGED;
 
 	BEGIN();
 	EXPECT_EQ(0, migrate_file_ask_all(self->fd, map));
@@ -178,8 +176,7 @@ static long touch_more(struct pages *p)
 TEST_F(argument, first_touch_after)
 {
 	BEGIN();
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_one(self->a, self->b)));
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, A_TO_B));
 	pages_want_all(&self->subject.pages, self->b);
 	VERIFY(0, "the whole a:b");
 	EXPECT_EQ(0, CALL(touch_more));
@@ -196,16 +193,13 @@ TEST_F(argument, left_alone)
 	BEGIN();
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd, &self->subject.pages, 0,
 					    COUNT,
-					    migrate_map_two(self->a, self->b,
-							    self->b, self->a)));
+					    EXCHANGED));
 	WANT_HALVES(self->b, self->a);
 	VERIFY(0, "its range a:b,b:a");
 	moved = subject_moved();
 	EXPECT_EQ(COUNT, moved);
 	LOOK();
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_two(self->a, self->b,
-							  self->b, self->a)));
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, EXCHANGED));
 	WANT_HALVES(self->a, self->b);
 	VERIFY(0, "the whole a:b,b:a");
 	EXPECT_LT(moved, subject_moved());
@@ -245,18 +239,15 @@ TEST_F(argument, stale)
 	ASSERT_EQ(0, CALL(unmap_half));
 	pages_want(p, HALF, HALF, UNMAPPED);
 	LOOK();
-	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, HALF, HALF,
-					    migrate_map_one(self->b, self->a)));
-	EXPECT_STREQ(migrate_file_text(0, 0, 0), migrate_file_told(self->fd));
+	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, HALF, HALF, B_TO_A));
+	TOLD(0, 0, 0);
 	UNMOVED("a range that is gone");
 
 	ASSERT_EQ(0, CALL(map_other_half));
 	pages_want(p, HALF, HALF, self->b);
 	LOOK();
-	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, HALF, HALF,
-					    migrate_map_one(self->b, self->a)));
-	EXPECT_STREQ(migrate_file_text(HALF, 0, 0),
-		     migrate_file_told(self->fd));
+	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, HALF, HALF, B_TO_A));
+	TOLD(HALF, 0, 0);
 	pages_want(p, HALF, HALF, self->a);
 	VERIFY(0, "a range that is something else by now");
 	END();
@@ -285,14 +276,12 @@ TEST_F(argument, come_since)
 	addr = (char *)CALL(map_more);
 	ASSERT_LT(0, (long)addr);
 	/* All that was known of it ... */
-	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, COUNT,
-					    migrate_map_one(self->b, self->a)));
+	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, COUNT, B_TO_A));
 	ASSERT_EQ(0, placement_query(p->pid, addr, 4, node));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(self->b, node[i]);
 	/* ... and all that there is. */
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_one(self->b, self->a)));
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, B_TO_A));
 	ASSERT_EQ(0, placement_query(p->pid, addr, 4, node));
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(self->a, node[i]);

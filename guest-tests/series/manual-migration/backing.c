@@ -26,7 +26,7 @@
 #include "backing_child.h"
 #include "backings.h"
 #include "caps.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "nodes.h"
 #include "scene.h"
 #include "syscalls.h"
@@ -55,8 +55,7 @@ FIXTURE_SETUP(backing)
 	ASSERT_EQ(0, area_child_map(c, variant->backing, self->a));
 	ASSERT_EQ(0, area_child_start(c));
 	ASSERT_CLEAN(area_child_look(c));
-	self->fd = migrate_file_open(c->subject.pages.pid);
-	ASSERT_LE(0, self->fd);
+	OPEN(c->subject.pages.pid);
 }
 
 FIXTURE_TEARDOWN(backing)
@@ -95,8 +94,7 @@ TEST_F(backing, range)
 	struct area_child *c = &self->child;
 	struct pages *p = &c->subject.pages;
 
-	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, p->count,
-					    migrate_map_one(self->a, self->b)));
+	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, p->count, A_TO_B));
 	EXPECT_CLEAN(check_told(c, self->fd, pinned(c), 0));
 	EXPECT_CLEAN(area_child_verify(c, self->b, "the range from a to b"));
 	EXPECT_EQ(0, area_child_finish(c));
@@ -106,8 +104,7 @@ TEST_F(backing, whole)
 {
 	struct area_child *c = &self->child;
 
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_one(self->a, self->b)));
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, A_TO_B));
 	EXPECT_CLEAN(check_told(c, self->fd, pinned(c), 0));
 	EXPECT_CLEAN(area_child_verify(c, self->b, "all from a to b"));
 	EXPECT_EQ(0, area_child_finish(c));
@@ -118,9 +115,7 @@ TEST_F(backing, exchange)
 {
 	struct area_child *c = &self->child;
 
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_two(self->a, self->b,
-							  self->b, self->a)));
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, EXCHANGED));
 	EXPECT_CLEAN(check_told(c, self->fd, pinned(c), 0));
 	EXPECT_CLEAN(area_child_verify(c, self->b, "all a:b,b:a"));
 	EXPECT_EQ(0, area_child_finish(c));
@@ -140,8 +135,7 @@ TEST_F(backing, without_nice)
 	struct pages *p = &c->subject.pages;
 
 	ASSERT_EQ(0, caps_set_sys_nice(false));
-	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, p->count,
-					    migrate_map_one(self->a, self->b)));
+	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, p->count, A_TO_B));
 	ASSERT_EQ(0, caps_set_sys_nice(true));
 	EXPECT_CLEAN(check_told(c, self->fd, pinned(c), shared(c)));
 	EXPECT_CLEAN(area_child_verify_moved(c, self->b, MPOL_MF_MOVE,

@@ -16,7 +16,7 @@
 
 #include "chores.h"
 #include "memcg.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "pages.h"
 #include "scene.h"
 #include "subject_steps.h"
@@ -47,8 +47,7 @@ FIXTURE_SETUP(charge)
 	pages_want(p, 0, COUNT / 4, self->b);
 	START(pages_populate);
 	ASSERT_EQ(0, memcg_detach(0));
-	self->fd = migrate_file_open(p->pid);
-	ASSERT_LE(0, self->fd);
+	OPEN(p->pid);
 }
 
 FIXTURE_TEARDOWN_PARENT(charge)
@@ -60,14 +59,9 @@ FIXTURE_TEARDOWN_PARENT(charge)
 	struct pages *_p = &self->subject.pages;			\
 									\
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd, _p, 0, COUNT,	\
-					    migrate_map_two(self->a,	\
-							    self->b,	\
-							    self->b,	\
-							    self->a)));	\
-	EXPECT_STREQ(migrate_file_text(count, 0, 0),			\
-		     migrate_file_told(self->fd));			\
-	pages_want_moved(_p, self->a, self->b);				\
-	pages_want_moved(_p, self->b, self->a);				\
+					    EXCHANGED));		\
+	TOLD(count, 0, 0);						\
+	WANT_EXCHANGED(_p);						\
 	VERIFY(0, "a:b,b:a");						\
 } while (0)
 

@@ -22,7 +22,7 @@
 #include "fail_alloc.h"
 #include "full_scene.h"
 #include "hugetlb.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "pages.h"
 #include "scene.h"
 
@@ -37,8 +37,7 @@ FIXTURE(full)
 FIXTURE_SETUP(full)
 {
 	ASSERT_CLEAN(full_scene_begin(&self->scene));
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 }
 
 FIXTURE_TEARDOWN(full)
@@ -79,8 +78,7 @@ TEST_F_TIMEOUT(full, target, 90)
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, p->count,
 					    migrate_map_one(scene->a,
 							    scene->b)));
-	EXPECT_STREQ(migrate_file_text(p->count - moved, 0, 0),
-		     migrate_file_told(self->fd));
+	TOLD(p->count - moved, 0, 0);
 	pages_want_all(p, scene->b);
 	EXPECT_CLEAN(pages_verify(p, "node b has room"));
 	EXPECT_CLEAN(counters_verify(&self->before, p->count, 1));
@@ -127,8 +125,7 @@ FIXTURE_SETUP(no_huge_page)
 	ASSERT_CLEAN(pages_snapshot(&self->base));
 	ASSERT_EQ(0, fail_alloc_begin());
 	ASSERT_EQ(0, counters_read(&self->before));
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 }
 
 /* In the parent, when all mappings are gone. */
@@ -148,8 +145,7 @@ TEST_F(no_huge_page, counted)
 	ASSERT_EQ(0, fail_alloc_after(0, HUGE_ORDER));
 	EXPECT_EQ(0, migrate_file_ask(self->fd, self->request));
 	ASSERT_EQ(0, fail_alloc_no_more());
-	EXPECT_STREQ(migrate_file_text(COUNT, 2 * HUGE_PAGES, 0),
-		     migrate_file_told(self->fd));
+	TOLD(COUNT, 2 * HUGE_PAGES, 0);
 	pages_want_all(&self->base, self->b);
 	EXPECT_CLEAN(pages_verify(&self->huge, "huge pages without room"));
 	EXPECT_CLEAN(pages_verify(&self->base, "pages with room"));
@@ -159,8 +155,7 @@ TEST_F(no_huge_page, counted)
 	/* With room they move as well. */
 	ASSERT_CLEAN(pages_snapshot(&self->base));
 	EXPECT_EQ(0, migrate_file_ask(self->fd, self->request));
-	EXPECT_STREQ(migrate_file_text(2 * HUGE_PAGES, 0, 0),
-		     migrate_file_told(self->fd));
+	TOLD(2 * HUGE_PAGES, 0, 0);
 	pages_want_all(&self->huge, self->b);
 	EXPECT_CLEAN(pages_verify(&self->huge, "huge pages with room"));
 	EXPECT_CLEAN(pages_verify(&self->base, "pages that are there"));

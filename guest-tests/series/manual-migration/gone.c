@@ -25,7 +25,7 @@
 #include "chores.h"
 #include "counters.h"
 #include "holder.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "proc.h"
 #include "race_pages.h"
 #include "scene.h"
@@ -54,8 +54,7 @@ FIXTURE_SETUP(gone)
 	pages_want_all(&self->pages, self->a);
 	ASSERT_EQ(0, holder_start(&self->holder, &self->pages,
 				  chore_populate_anew));
-	self->fd = migrate_file_open(self->holder.peer.pid);
-	ASSERT_LE(0, self->fd);
+	OPEN(self->holder.peer.pid);
 }
 
 FIXTURE_TEARDOWN(gone)
@@ -65,9 +64,7 @@ FIXTURE_TEARDOWN(gone)
 
 #define ASK(result) \
 	EXPECT_EQ(result, migrate_file_ask_range(self->fd, &self->pages, 0,\
-						 COUNT,			\
-						 migrate_map_one(self->a,\
-								 self->b)))
+						 COUNT, A_TO_B))
 
 /* It is refused as a whole: nothing was begun, and nothing is told. */
 #define GONE() do {							\
@@ -75,18 +72,15 @@ FIXTURE_TEARDOWN(gone)
 									\
 	ASSERT_EQ(0, counters_read(&_before));				\
 	ASK(-ESRCH);							\
-	EXPECT_EQ(-ESRCH, migrate_file_ask_all(self->fd,		\
-					       migrate_map_one(self->a,	\
-							       self->b)));\
-	EXPECT_STREQ("", migrate_file_told(self->fd));			\
+	EXPECT_EQ(-ESRCH, migrate_file_ask_all(self->fd, A_TO_B));	\
+	TOLD_NOTHING();							\
 	EXPECT_CLEAN(counters_verify(&_before, 0, 0));			\
 } while (0)
 
 TEST_F(gone, exited)
 {
 	ASK(0);
-	EXPECT_STREQ(migrate_file_text(COUNT, 0, 0),
-		     migrate_file_told(self->fd));
+	TOLD(COUNT, 0, 0);
 	EXPECT_EQ(0, holder_end(&self->holder));
 	GONE();
 	EXPECT_EQ(-ENOENT, migrate_file_open(self->holder.peer.pid));
@@ -110,8 +104,7 @@ TEST_F(gone, told_after_the_end)
 {
 	ASK(0);
 	EXPECT_EQ(0, holder_end(&self->holder));
-	EXPECT_STREQ(migrate_file_text(COUNT, 0, 0),
-		     migrate_file_told(self->fd));
+	TOLD(COUNT, 0, 0);
 }
 
 /* A program that waits for its input to end. */
@@ -137,16 +130,13 @@ TEST_F(gone, executed)
 	ASSERT_EQ(0, holder_start(&self->holder, &self->pages,
 				  chore_populate_anew));
 	ASSERT_NE(pid, self->holder.peer.pid);
-	self->fd = migrate_file_open(self->holder.peer.pid);
-	ASSERT_LE(0, self->fd);
+	OPEN(self->holder.peer.pid);
 	EXPECT_EQ(-1, holder_call(&self->holder, become_cat));
 	GONE();
 
 	fd = migrate_file_open(self->holder.peer.pid);
 	ASSERT_LE(0, fd);
-	EXPECT_EQ(0, migrate_file_ask_all(fd, migrate_map_two(self->a, self->b,
-							      self->b,
-							      self->a)));
+	EXPECT_EQ(0, migrate_file_ask_all(fd, EXCHANGED));
 	ASSERT_EQ(0, migrate_file_read(fd, &told));
 	EXPECT_LT(0, told.moved);
 	EXPECT_EQ(0, close(fd));

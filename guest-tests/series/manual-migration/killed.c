@@ -22,7 +22,7 @@
 #include "counters.h"
 #include "holder.h"
 #include "metric.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "race.h"
 #include "scene.h"
 
@@ -78,8 +78,7 @@ FIXTURE_SETUP(killed)
 	pages_want_all(&self->pages, self->a);
 	ASSERT_EQ(0, holder_start(&self->holder, &self->pages, populate));
 	ASSERT_EQ(0, holder_call(&self->holder, count_wrong));
-	self->fd = migrate_file_open(self->holder.peer.pid);
-	ASSERT_LE(0, self->fd);
+	OPEN(self->holder.peer.pid);
 	ASSERT_EQ(0, counters_read(&self->before));
 }
 
@@ -206,8 +205,7 @@ TEST_F(killed, in_the_midst)
 		EXPECT_EQ(told.moved, count_on(e.pid, self->b));
 		cut += told.moved < WINDOWS;
 		ASSERT_EQ(0, ask(self->fd, self->b, self->a));
-		EXPECT_STREQ(migrate_file_text(told.moved, 0, 0),
-			     migrate_file_told(self->fd));
+		TOLD(told.moved, 0, 0);
 	}
 	TH_LOG("%d of %d were cut short", cut, ROUNDS);
 	EXPECT_LT(0, cut);
@@ -235,8 +233,7 @@ TEST_F(killed, other_signals)
 		e.window = round * (WINDOWS / 4 / ROUNDS);
 		EXPECT_EQ(0, run_errand(&e, &result));
 		EXPECT_EQ(0, result);
-		EXPECT_STREQ(migrate_file_text(WINDOWS, 0, 0),
-			     migrate_file_told(self->fd));
+		TOLD(WINDOWS, 0, 0);
 		EXPECT_EQ(WINDOWS, count_on(e.pid, e.to));
 	}
 	EXPECT_CLEAN(race_settled(&self->before));

@@ -18,7 +18,7 @@
 #include <sys/mman.h>
 
 #include "counters.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "nodes.h"
 #include "pages.h"
 #include "scene.h"
@@ -44,8 +44,7 @@ FIXTURE_SETUP(malformed)
 	FIND_TWO_NODES(self, return);
 	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, counters_read(&self->before));
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 	snprintf(self->start, sizeof(self->start), "%lx",
 		 (unsigned long)self->pages.addr);
 	snprintf(self->end, sizeof(self->end), "%lx",
@@ -60,24 +59,12 @@ FIXTURE_TEARDOWN(malformed)
 	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd, &self->pages, 0, COUNT,
 					    self->map));
-	EXPECT_STREQ(migrate_file_text(COUNT, 0, 0),
-		     migrate_file_told(self->fd));
+	TOLD(COUNT, 0, 0);
 	pages_want_all(&self->pages, self->b);
 	EXPECT_CLEAN(pages_verify(&self->pages, "a request"));
 	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
 	EXPECT_EQ(0, close(self->fd));
 }
-
-#define REFUSED(error, ...) do {					\
-	char _request[256];						\
-									\
-	snprintf(_request, sizeof(_request), __VA_ARGS__);		\
-	EXPECT_EQ(error, migrate_file_ask(self->fd, _request))		\
-		TH_LOG("'%s'", _request);				\
-	EXPECT_STREQ("", migrate_file_told(self->fd));			\
-} while (0)
-
-#define NO_REQUEST(...)	REFUSED(-EINVAL, __VA_ARGS__)
 
 TEST_F(malformed, parts_missing)
 {
@@ -212,7 +199,7 @@ TEST_F(malformed, last_pair_alone)
 TEST_F(malformed, nothing)
 {
 	EXPECT_EQ(-EINVAL, migrate_file_ask(self->fd, ""));
-	EXPECT_STREQ("", migrate_file_told(self->fd));
+	TOLD_NOTHING();
 }
 
 /* What lies behind a NUL would be a secret. */

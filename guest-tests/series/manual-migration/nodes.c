@@ -24,7 +24,7 @@
 
 #include "caps.h"
 #include "cpuset_steps.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "nodes.h"
 #include "scene.h"
 
@@ -62,7 +62,7 @@ FIXTURE_TEARDOWN_PARENT(allowed)
 
 TEST_F(allowed, outside_the_target)
 {
-	const char *map = migrate_map_one(self->a, self->b);
+	const char *map = A_TO_B;
 	int fd, unprivileged;
 
 	BEGIN(fd, NODE(self->a), self->a);
@@ -72,7 +72,7 @@ TEST_F(allowed, outside_the_target)
 	ASK(-EPERM, unprivileged, map);
 	ASK(-EPERM, fd, map);
 	/* Back to where it is allowed, or nowhere, anybody may send it. */
-	ASK(0, unprivileged, migrate_map_one(self->b, self->a));
+	ASK(0, unprivileged, B_TO_A);
 	ASSERT_EQ(0, caps_set_sys_nice(true));
 	ASK(-EPERM, unprivileged, map);
 	UNMOVED("outside of the cpuset, without CAP_SYS_NICE");
@@ -86,7 +86,7 @@ TEST_F(allowed, outside_the_target)
 	/* The way back is open to anybody. */
 	LOOK();
 	ASSERT_EQ(0, caps_set_sys_nice(false));
-	ASK(0, unprivileged, migrate_map_one(self->b, self->a));
+	ASK(0, unprivileged, B_TO_A);
 	ASSERT_EQ(0, caps_set_sys_nice(true));
 	EXPECT_STREQ(migrate_file_text(COUNT, 0, 0),
 		     migrate_file_told(unprivileged));
@@ -108,7 +108,7 @@ TEST_F(allowed, one_of_two)
 	fd = migrate_file_open(SUBJECT->pages.pid);
 	ASSERT_LE(0, fd);
 	ASK(-EPERM, fd, migrate_map_two(self->b, self->a, self->a, self->b));
-	ASK(-EPERM, fd, migrate_map_two(self->a, self->b, self->b, self->a));
+	ASK(-EPERM, fd, EXCHANGED);
 	/* A node that is sent to itself is sent somewhere. */
 	ASK(-EPERM, fd, migrate_map_one(self->b, self->b));
 	ASSERT_EQ(0, caps_set_sys_nice(true));
@@ -148,8 +148,7 @@ TEST_F(allowed, outside_the_caller)
 	int fd;
 
 	BEGIN(fd, NODE(self->a) | NODE(self->b), self->a);
-	EXPECT_EQ(-EINVAL, ask_from_y(p, NODE(self->a),
-				      migrate_map_one(self->a, self->b)));
+	EXPECT_EQ(-EINVAL, ask_from_y(p, NODE(self->a), A_TO_B));
 	EXPECT_EQ(-EINVAL, ask_from_y(p, NODE(self->a),
 				      migrate_map_two(self->b, self->a,
 						      self->a, self->b)));
@@ -167,8 +166,7 @@ TEST_F(allowed, within_the_caller)
 
 	BEGIN(fd, NODE(self->a) | NODE(self->b), self->a);
 	ASSERT_EQ(0, counters_read(&before));
-	EXPECT_EQ(0, ask_from_y(p, NODE(self->b),
-				migrate_map_one(self->a, self->b)));
+	EXPECT_EQ(0, ask_from_y(p, NODE(self->b), A_TO_B));
 	pages_want_all(p, self->b);
 	EXPECT_CLEAN(pages_verify(p, "within the caller's cpuset"));
 	EXPECT_EQ(0, close(fd));
@@ -190,8 +188,7 @@ FIXTURE_SETUP(memoryless)
 	FIND_TWO_NODES(self, return);
 	self->none = nodes_nth(nodes_possible() & ~nodes_with_memory(), 0);
 	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 }
 
 FIXTURE_TEARDOWN(memoryless)
@@ -220,7 +217,7 @@ TEST_F(memoryless, target)
 		  migrate_file_ask_range(self->fd, p, 0, COUNT,
 					 migrate_map_one(self->none,
 							 self->none)));
-	EXPECT_STREQ("", migrate_file_told(self->fd));
+	TOLD_NOTHING();
 	EXPECT_CLEAN(pages_verify(p, "to a node without memory"));
 	EXPECT_CLEAN(counters_verify(&before, 0, 0));
 }
@@ -237,8 +234,7 @@ TEST_F(memoryless, source)
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, COUNT,
 					    migrate_map_two(self->none, self->a,
 							    self->a, self->b)));
-	EXPECT_STREQ(migrate_file_text(COUNT, 0, 0),
-		     migrate_file_told(self->fd));
+	TOLD(COUNT, 0, 0);
 	pages_want_all(p, self->b);
 	EXPECT_CLEAN(pages_verify(p, "from a node without memory, and from a"));
 	EXPECT_CLEAN(counters_verify(&before, COUNT, 0));

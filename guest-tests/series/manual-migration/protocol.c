@@ -18,7 +18,7 @@
 #include <sys/uio.h>
 
 #include "counters.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "pages.h"
 #include "proc.h"
 #include "program.h"
@@ -41,8 +41,7 @@ FIXTURE_SETUP(protocol)
 	FIND_TWO_NODES(self, return);
 	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, counters_read(&self->before));
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 }
 
 FIXTURE_TEARDOWN(protocol)
@@ -55,13 +54,6 @@ FIXTURE_TEARDOWN(protocol)
 						 count,			\
 						 migrate_map_one(from, to)))
 
-#define TOLD(moved) \
-	EXPECT_STREQ(migrate_file_text(moved, 0, 0),			\
-		     migrate_file_told(self->fd))
-
-#define TOLD_NOTHING() \
-	EXPECT_STREQ("", migrate_file_told(self->fd))
-
 #define VERIFY(count, what) do {					\
 	EXPECT_CLEAN(pages_verify(&self->pages, what));			\
 	EXPECT_CLEAN(counters_verify(&self->before, count, 0));		\
@@ -73,7 +65,7 @@ TEST_F(protocol, read_once)
 	ASK(0, 0, COUNT, self->a, self->b);
 	pages_want_all(&self->pages, self->b);
 	VERIFY(COUNT, "after one request");
-	TOLD(COUNT);
+	TOLD(COUNT, 0, 0);
 	TOLD_NOTHING();
 }
 
@@ -82,9 +74,9 @@ TEST_F(protocol, last_write_counts)
 {
 	ASK(0, 0, 4, self->a, self->b);
 	ASK(0, 4, 7, self->a, self->b);
-	TOLD(7);
+	TOLD(7, 0, 0);
 	ASK(0, 0, 4, self->a, self->b);
-	TOLD(0);
+	TOLD(0, 0, 0);
 	pages_want(&self->pages, 0, 11, self->b);
 	VERIFY(11, "after three requests");
 }
@@ -120,7 +112,7 @@ TEST_F(protocol, read_in_pieces)
 	ASK(0, 0, COUNT, self->b, self->a);
 	EXPECT_EQ(5, read(self->fd, text, 5));
 	ASK(0, 0, 1, self->b, self->a);
-	TOLD(0);
+	TOLD(0, 0, 0);
 	pages_want_all(&self->pages, self->a);
 	VERIFY(2 * COUNT, "to b and back");
 }
@@ -136,7 +128,7 @@ TEST_F(protocol, no_position)
 	EXPECT_EQ(ESPIPE, errno);
 	EXPECT_EQ(-1, pwrite(self->fd, "0-0 0:0", 7, 0));
 	EXPECT_EQ(ESPIPE, errno);
-	TOLD(COUNT);
+	TOLD(COUNT, 0, 0);
 }
 
 /* Two open files know nothing of each other. */
@@ -146,9 +138,8 @@ TEST_F(protocol, each_open_file)
 
 	ASSERT_LE(0, other);
 	ASK(0, 0, 5, self->a, self->b);
-	EXPECT_EQ(0, migrate_file_ask_range(other, &self->pages, 5, 3,
-					    migrate_map_one(self->a, self->b)));
-	TOLD(5);
+	EXPECT_EQ(0, migrate_file_ask_range(other, &self->pages, 5, 3, A_TO_B));
+	TOLD(5, 0, 0);
 	EXPECT_STREQ(migrate_file_text(3, 0, 0), migrate_file_told(other));
 	EXPECT_STREQ("", migrate_file_told(other));
 	EXPECT_EQ(0, close(other));
@@ -165,10 +156,10 @@ TEST_F(protocol, newline)
 	snprintf(request, sizeof(request), "%lx-%lx %d:%d", addr,
 		 addr + 4 * PAGE_BYTES, self->a, self->b);
 	EXPECT_EQ(0, migrate_file_ask(self->fd, request));
-	TOLD(4);
+	TOLD(4, 0, 0);
 	strcat(request, "\n");
 	EXPECT_EQ(0, migrate_file_ask(self->fd, request));
-	TOLD(0);
+	TOLD(0, 0, 0);
 	strcat(request, "\n");
 	EXPECT_EQ(-EINVAL, migrate_file_ask(self->fd, request));
 	pages_want(&self->pages, 0, 4, self->b);
@@ -189,7 +180,7 @@ TEST_F(protocol, mode)
 	fd = open(path, O_WRONLY);
 	ASSERT_LE(0, fd);
 	EXPECT_EQ(0, migrate_file_ask_range(fd, &self->pages, 0, COUNT,
-					    migrate_map_one(self->a, self->b)));
+					    A_TO_B));
 	EXPECT_EQ(-1, read(fd, text, sizeof(text)));
 	EXPECT_EQ(EBADF, errno);
 	EXPECT_EQ(0, close(fd));

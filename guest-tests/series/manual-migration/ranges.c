@@ -28,7 +28,7 @@
 #include <sys/mman.h>
 
 #include "chores.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "nodes.h"
 #include "pages.h"
 #include "scene.h"
@@ -48,7 +48,7 @@ FIXTURE(ranges)
 	struct subject subject;
 };
 
-/* COUNT pages for a child; BEGIN() begins the case. */
+/* COUNT pages for a child; BEGIN_ON() begins the case. */
 FIXTURE_SETUP(ranges)
 {
 	FIND_TWO_NODES(self, return);
@@ -60,16 +60,8 @@ FIXTURE_SETUP(ranges)
 /* Mappings and peers end with the test's process. */
 FIXTURE_TEARDOWN(ranges)
 {
-	if (self->fd >= 0)
-		EXPECT_EQ(0, close(self->fd));
+	CLOSE_IF_OPEN();
 }
-
-#define BEGIN(nodes) do {						\
-	pages_want_dealt(&self->subject.pages, nodes);			\
-	START(pages_populate);						\
-	self->fd = migrate_file_open(self->subject.pages.pid);		\
-	ASSERT_LE(0, self->fd);						\
-} while (0)
 
 #define BOTH		(NODE(self->a) | NODE(self->b))
 #define ALL_THREE	(BOTH | NODE(self->c))
@@ -79,16 +71,15 @@ FIXTURE_TEARDOWN(ranges)
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd,			\
 					    &self->subject.pages, first,\
 					    count, map));		\
-	EXPECT_STREQ(migrate_file_text(moved, 0, 0),			\
-		     migrate_file_told(self->fd));			\
+	TOLD(moved, 0, 0);						\
 } while (0)
 
 TEST_F(ranges, one_to_one)
 {
 	struct pages *p = &self->subject.pages;
 
-	BEGIN(BOTH);
-	ASK(0, COUNT, migrate_map_one(self->a, self->b), COUNT / 2);
+	BEGIN_ON(BOTH, pages_populate);
+	ASK(0, COUNT, A_TO_B, COUNT / 2);
 	pages_want_all(p, self->b);
 	VERIFY(0, "a:b");
 	EXPECT_EQ(COUNT / 2, subject_moved());
@@ -100,8 +91,8 @@ TEST_F(ranges, part)
 	struct pages *p = &self->subject.pages;
 	int i;
 
-	BEGIN(BOTH);
-	ASK(5, 8, migrate_map_one(self->a, self->b), 4);
+	BEGIN_ON(BOTH, pages_populate);
+	ASK(5, 8, A_TO_B, 4);
 	for (i = 6; i < 13; i += 2)
 		pages_want(p, i, 1, self->b);
 	VERIFY(0, "a:b of pages 5 to 12");
@@ -114,10 +105,10 @@ TEST_F(ranges, one_page)
 {
 	struct pages *p = &self->subject.pages;
 
-	BEGIN(BOTH);
-	ASK(4, 1, migrate_map_one(self->a, self->b), 1);
+	BEGIN_ON(BOTH, pages_populate);
+	ASK(4, 1, A_TO_B, 1);
 	pages_want(p, 4, 1, self->b);
-	ASK(5, 1, migrate_map_one(self->a, self->b), 0);
+	ASK(5, 1, A_TO_B, 0);
 	VERIFY(0, "a:b of page 4, then of page 5, which is on b");
 	EXPECT_EQ(1, subject_moved());
 	END();
@@ -129,12 +120,10 @@ TEST_F(ranges, exchange)
 	struct pages *p = &self->subject.pages;
 	int turn;
 
-	BEGIN(BOTH);
+	BEGIN_ON(BOTH, pages_populate);
 	for (turn = 0; turn < 4; turn++) {
-		ASK(0, COUNT, migrate_map_two(self->a, self->b, self->b,
-					      self->a), COUNT);
-		pages_want_moved(p, self->a, self->b);
-		pages_want_moved(p, self->b, self->a);
+		ASK(0, COUNT, EXCHANGED, COUNT);
+		WANT_EXCHANGED(p);
 		VERIFY(0, "a:b,b:a");
 		EXPECT_EQ(COUNT, subject_moved());
 		LOOK();
@@ -147,13 +136,12 @@ TEST_F(ranges, exchange_is_new)
 {
 	struct pages *p = &self->subject.pages;
 
-	BEGIN(BOTH);
+	BEGIN_ON(BOTH, pages_populate);
 	EXPECT_EQ(0, numa_migrate_pages(p->pid, BOTH, BOTH));
 	UNMOVED("from a set to itself by migrate_pages(2)");
 	ASK(0, COUNT, migrate_map_two(self->b, self->a, self->a, self->b),
 	    COUNT);
-	pages_want_moved(p, self->a, self->b);
-	pages_want_moved(p, self->b, self->a);
+	WANT_EXCHANGED(p);
 	VERIFY(0, "b:a,a:b");
 	END();
 }
@@ -163,8 +151,8 @@ TEST_F(ranges, exchange_part)
 	struct pages *p = &self->subject.pages;
 	int i;
 
-	BEGIN(BOTH);
-	ASK(8, 8, migrate_map_two(self->a, self->b, self->b, self->a), 8);
+	BEGIN_ON(BOTH, pages_populate);
+	ASK(8, 8, EXCHANGED, 8);
 	for (i = 8; i < 16; i++)
 		pages_want(p, i, 1, i % 2 ? self->a : self->b);
 	VERIFY(0, "a:b,b:a of pages 8 to 15");
@@ -179,7 +167,7 @@ TEST_F(ranges, shift)
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	BEGIN(BOTH);
+	BEGIN_ON(BOTH, pages_populate);
 	ASK(0, COUNT, migrate_map_two(self->a, self->b, self->b, self->c),
 	    COUNT);
 	pages_want_moved(p, self->a, self->b);
@@ -196,7 +184,7 @@ TEST_F(ranges, rotate)
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	BEGIN(ALL_THREE);
+	BEGIN_ON(ALL_THREE, pages_populate);
 	snprintf(map, sizeof(map), "%d:%d,%d:%d,%d:%d", self->a, self->b,
 		 self->b, self->c, self->c, self->a);
 	ASK(0, COUNT, map, COUNT);
@@ -213,7 +201,7 @@ TEST_F(ranges, two_to_one)
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	BEGIN(ALL_THREE);
+	BEGIN_ON(ALL_THREE, pages_populate);
 	ASK(0, COUNT, migrate_map_two(self->a, self->c, self->b, self->c),
 	    COUNT * 2 / 3);
 	pages_want_all(p, self->c);
@@ -227,7 +215,7 @@ TEST_F(ranges, not_in_the_map)
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	BEGIN(ALL_THREE);
+	BEGIN_ON(ALL_THREE, pages_populate);
 	ASK(0, COUNT, migrate_map_one(self->c, self->a), COUNT / 3);
 	pages_want_moved(p, self->c, self->a);
 	VERIFY(0, "c:a");
@@ -239,7 +227,7 @@ TEST_F(ranges, to_itself)
 {
 	struct pages *p = &self->subject.pages;
 
-	BEGIN(BOTH);
+	BEGIN_ON(BOTH, pages_populate);
 	ASK(0, COUNT, migrate_map_two(self->a, self->a, self->b, self->b), 0);
 	UNMOVED("a:a,b:b");
 	ASK(0, COUNT, migrate_map_two(self->a, self->a, self->b, self->a),
@@ -261,18 +249,18 @@ TEST_F(ranges, hole)
 {
 	struct pages *p = &self->subject.pages;
 
-	BEGIN(BOTH);
+	BEGIN_ON(BOTH, pages_populate);
 	ASSERT_EQ(0, CALL(make_hole));
 	pages_want(p, 8, 8, UNMAPPED);
 	LOOK();
-	ASK(0, COUNT, migrate_map_one(self->a, self->b), 8);
+	ASK(0, COUNT, A_TO_B, 8);
 	pages_want_moved(p, self->a, self->b);
 	VERIFY(0, "a:b with a hole");
 
 	/* All of it is a hole: whoever read the maps was too late. */
 	LOOK();
-	ASK(8, 8, migrate_map_one(self->b, self->a), 0);
-	ASK(10, 2, migrate_map_one(self->b, self->a), 0);
+	ASK(8, 8, B_TO_A, 0);
+	ASK(10, 2, B_TO_A, 0);
 	UNMOVED("b:a of the hole");
 	END();
 }
@@ -288,11 +276,11 @@ TEST_F(ranges, untouched)
 {
 	struct pages *p = &self->subject.pages;
 
-	BEGIN(BOTH);
+	BEGIN_ON(BOTH, pages_populate);
 	ASSERT_EQ(0, CALL(give_up_all));
 	pages_want_all(p, UNTOUCHED);
 	LOOK();
-	ASK(0, COUNT, migrate_map_one(self->a, self->b), 0);
+	ASK(0, COUNT, A_TO_B, 0);
 	UNMOVED("a:b of pages that were never touched");
 	END();
 }
@@ -304,7 +292,7 @@ TEST_F(ranges, up_to_the_end)
 	struct migrate_told told;
 	char request[96];
 
-	BEGIN(BOTH);
+	BEGIN_ON(BOTH, pages_populate);
 	snprintf(request, sizeof(request), "%lx-%lx %d:%d",
 		 (unsigned long)pages_at(p, COUNT / 2), -PAGE_BYTES, self->a,
 		 self->b);
@@ -326,11 +314,11 @@ TEST_F(ranges, past_the_end)
 {
 	char request[96];
 
-	BEGIN(BOTH);
+	BEGIN_ON(BOTH, pages_populate);
 	snprintf(request, sizeof(request), "%lx-%lx %d:%d", -2 * PAGE_BYTES,
 		 -PAGE_BYTES, self->a, self->b);
 	EXPECT_EQ(0, migrate_file_ask(self->fd, request));
-	EXPECT_STREQ(migrate_file_text(0, 0, 0), migrate_file_told(self->fd));
+	TOLD(0, 0, 0);
 	UNMOVED("a:b of what nobody has");
 	END();
 }
@@ -343,11 +331,10 @@ TEST_F(ranges, policy)
 
 	pages_want_all(p, self->a);
 	START(chore_populate_and_bind);
-	self->fd = migrate_file_open(p->pid);
-	ASSERT_LE(0, self->fd);
+	OPEN(p->pid);
 	placement_policy(p->pid, p->addr, was, sizeof(was));
 	ASSERT_EQ(0, strncmp("bind", was, 4));
-	ASK(0, COUNT, migrate_map_one(self->a, self->b), COUNT);
+	ASK(0, COUNT, A_TO_B, COUNT);
 	pages_want_all(p, self->b);
 	VERIFY(0, "a:b of pages that are bound to a");
 	EXPECT_STREQ(was, placement_policy(p->pid, p->addr, policy,
@@ -360,10 +347,9 @@ TEST_F(ranges, many)
 	struct pages *p = &self->subject.pages;
 
 	ASSERT_EQ(0, pages_map(p, MANY, MAP_PRIVATE));
-	BEGIN(BOTH);
-	ASK(0, MANY, migrate_map_two(self->a, self->b, self->b, self->a), MANY);
-	pages_want_moved(p, self->a, self->b);
-	pages_want_moved(p, self->b, self->a);
+	BEGIN_ON(BOTH, pages_populate);
+	ASK(0, MANY, EXCHANGED, MANY);
+	WANT_EXCHANGED(p);
 	VERIFY(0, "a:b,b:a of many");
 	END();
 }
@@ -378,12 +364,9 @@ TEST_F(ranges, of_the_caller)
 	ASSERT_EQ(0, pages_populate(p));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_EQ(0, counters_read(&before));
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
-	ASK(0, COUNT, migrate_map_two(self->a, self->b, self->b, self->a),
-	    COUNT);
-	pages_want_moved(p, self->a, self->b);
-	pages_want_moved(p, self->b, self->a);
+	OPEN(0);
+	ASK(0, COUNT, EXCHANGED, COUNT);
+	WANT_EXCHANGED(p);
 	EXPECT_CLEAN(pages_verify(p, "the caller's own, a:b,b:a"));
 	EXPECT_CLEAN(counters_verify(&before, COUNT, 0));
 }

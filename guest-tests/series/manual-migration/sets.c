@@ -27,7 +27,7 @@
 #include "harness.h"
 
 #include "chores.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "nodes.h"
 #include "pages.h"
 #include "scene.h"
@@ -58,16 +58,8 @@ FIXTURE_SETUP(sets)
 /* Mappings and peers end with the test's process. */
 FIXTURE_TEARDOWN(sets)
 {
-	if (self->fd >= 0)
-		EXPECT_EQ(0, close(self->fd));
+	CLOSE_IF_OPEN();
 }
-
-#define BEGIN(nodes) do {						\
-	pages_want_dealt(&self->subject.pages, nodes);			\
-	START(pages_populate);						\
-	self->fd = migrate_file_open(self->subject.pages.pid);		\
-	ASSERT_LE(0, self->fd);						\
-} while (0)
 
 /* Ask of all pages, and be told that @moved moved. */
 #define ASK(from, to, moved) do {					\
@@ -76,8 +68,7 @@ FIXTURE_TEARDOWN(sets)
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd,			\
 					    &self->subject.pages, 0,	\
 					    COUNT, _map));		\
-	EXPECT_STREQ(migrate_file_text(moved, 0, 0),			\
-		     migrate_file_told(self->fd));			\
+	TOLD(moved, 0, 0);						\
 } while (0)
 
 #define A	NODE(self->a)
@@ -89,7 +80,7 @@ TEST_F(sets, one_to_one)
 {
 	struct pages *p = &self->subject.pages;
 
-	BEGIN(A | B);
+	BEGIN_ON(A | B, pages_populate);
 	ASK(A, B, COUNT / 2);
 	pages_want_all(p, self->b);
 	VERIFY(0, "from {a} to {b}");
@@ -102,13 +93,12 @@ TEST_F(sets, all_of_it)
 	struct pages *p = &self->subject.pages;
 	char request[160];
 
-	BEGIN(A | B);
+	BEGIN_ON(A | B, pages_populate);
 	snprintf(request, sizeof(request), "0-0 %s\n", migrate_map_sets(A, B));
 	EXPECT_EQ(0, migrate_file_ask(self->fd, request));
 	pages_want_all(p, self->b);
 	VERIFY(0, "all from {a} to {b}");
-	EXPECT_STREQ(migrate_file_text(subject_moved(), 0, 0),
-		     migrate_file_told(self->fd));
+	TOLD(subject_moved(), 0, 0);
 	EXPECT_EQ(0, subject_is_on(A));
 	END();
 }
@@ -116,7 +106,7 @@ TEST_F(sets, all_of_it)
 /* A set has no order: this is no exchange. */
 TEST_F(sets, to_itself)
 {
-	BEGIN(A | B);
+	BEGIN_ON(A | B, pages_populate);
 	ASK(A | B, A | B, 0);
 	UNMOVED("from a set to itself");
 	END();
@@ -128,7 +118,7 @@ TEST_F(sets, up)
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	BEGIN(A | B);
+	BEGIN_ON(A | B, pages_populate);
 	ASK(A | B, B | C, COUNT);
 	pages_want_moved(p, self->a, self->b);
 	pages_want_moved(p, self->b, self->c);
@@ -142,7 +132,7 @@ TEST_F(sets, down)
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	BEGIN(B | C);
+	BEGIN_ON(B | C, pages_populate);
 	ASK(B | C, A | B, COUNT);
 	pages_want_moved(p, self->b, self->a);
 	pages_want_moved(p, self->c, self->b);
@@ -156,7 +146,7 @@ TEST_F(sets, three_to_one)
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	BEGIN(A | B | C);
+	BEGIN_ON(A | B | C, pages_populate);
 	ASK(A | B | C, B, COUNT * 2 / 3);
 	pages_want_all(p, self->b);
 	VERIFY(0, "from {a,b,c} to {b}");
@@ -169,7 +159,7 @@ TEST_F(sets, one_to_two)
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	BEGIN(A | B);
+	BEGIN_ON(A | B, pages_populate);
 	ASK(A, B | C, COUNT / 2);
 	pages_want_all(p, self->b);
 	VERIFY(0, "from {a} to {b,c}");
@@ -183,7 +173,7 @@ TEST_F(sets, two_to_two)
 
 	if (self->d < 0)
 		SKIP(return, "needs 4 nodes with memory");
-	BEGIN(A | B);
+	BEGIN_ON(A | B, pages_populate);
 	ASK(A | B, C | D, COUNT);
 	pages_want_moved(p, self->a, self->c);
 	pages_want_moved(p, self->b, self->d);
@@ -198,7 +188,7 @@ TEST_F(sets, three_to_two)
 
 	if (self->d < 0)
 		SKIP(return, "needs 4 nodes with memory");
-	BEGIN(A | B | C);
+	BEGIN_ON(A | B | C, pages_populate);
 	ASK(A | B | C, C | D, COUNT * 2 / 3);
 	pages_want_moved(p, self->a, self->c);
 	pages_want_moved(p, self->b, self->d);
@@ -233,7 +223,7 @@ TEST_F(sets, as_migrate_pages)
 	const unsigned long all = nodes_with_memory();
 	unsigned long from, to;
 
-	BEGIN(all);
+	BEGIN_ON(all, pages_populate);
 	for (from = 1; from <= all; from++) {
 		for (to = 1; to <= all; to++) {
 			if (from & ~all || to & ~all)

@@ -22,7 +22,7 @@
 #include "counters.h"
 #include "cpuset.h"
 #include "holder.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "nodes.h"
 #include "pages.h"
 #include "scene.h"
@@ -51,8 +51,7 @@ FIXTURE_SETUP(sets_malformed)
 	snprintf(self->range, sizeof(self->range), "%lx-%lx",
 		 (unsigned long)self->pages.addr,
 		 (unsigned long)pages_at(&self->pages, COUNT));
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 }
 
 /* What was refused moved nothing, and the same without the fault does. */
@@ -62,60 +61,51 @@ FIXTURE_TEARDOWN(sets_malformed)
 	EXPECT_CLEAN(counters_verify(&self->before, 0, 0));
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd, &self->pages, 0, COUNT,
 					    migrate_map_sets(A, B)));
-	EXPECT_STREQ(migrate_file_text(COUNT, 0, 0),
-		     migrate_file_told(self->fd));
+	TOLD(COUNT, 0, 0);
 	EXPECT_EQ(0, close(self->fd));
 }
 
-#define REFUSED(error, ...) do {					\
-	char _map[128], _request[256];					\
-									\
-	snprintf(_map, sizeof(_map), __VA_ARGS__);			\
-	snprintf(_request, sizeof(_request), "%s %s", self->range, _map);\
-	EXPECT_EQ(error, migrate_file_ask(self->fd, _request))		\
-		TH_LOG("'%s'", _request);				\
-	EXPECT_STREQ("", migrate_file_told(self->fd));			\
-} while (0)
-
-#define NO_REQUEST(...)	REFUSED(-EINVAL, __VA_ARGS__)
+/* Of the range, with a map that is none. */
+#define NO_MAP(map, ...) \
+	NO_REQUEST("%s " map, self->range, ##__VA_ARGS__)
 
 TEST_F(sets_malformed, lists)
 {
 	const int a = self->a, b = self->b;
 
-	NO_REQUEST("sets");
-	NO_REQUEST("sets:");
-	NO_REQUEST("sets::");
-	NO_REQUEST("sets:%d", a);
-	NO_REQUEST("sets:%d:", a);
-	NO_REQUEST("sets::%d", b);
-	NO_REQUEST("sets:%d:%d:%d", a, b, a);
-	NO_REQUEST("sets:%d:%d,%d:%d", a, b, b, a);
-	NO_REQUEST("sets:%d-:%d", a, b);
-	NO_REQUEST("sets:-%d:%d", a, b);
-	NO_REQUEST("sets:%d-%d:%d", b, a, b);
-	NO_REQUEST("sets:x:%d", b);
-	NO_REQUEST("sets:%d:x", a);
-	NO_REQUEST("sets: %d:%d", a, b);
-	NO_REQUEST("sets:%d :%d", a, b);
-	NO_REQUEST("sets:%d:%d ", a, b);
-	NO_REQUEST("Sets:%d:%d", a, b);
-	NO_REQUEST("set:%d:%d", a, b);
-	NO_REQUEST("sets%d:%d", a, b);
-	NO_REQUEST("%d:%d,sets:%d:%d", a, b, a, b);
+	NO_MAP("sets");
+	NO_MAP("sets:");
+	NO_MAP("sets::");
+	NO_MAP("sets:%d", a);
+	NO_MAP("sets:%d:", a);
+	NO_MAP("sets::%d", b);
+	NO_MAP("sets:%d:%d:%d", a, b, a);
+	NO_MAP("sets:%d:%d,%d:%d", a, b, b, a);
+	NO_MAP("sets:%d-:%d", a, b);
+	NO_MAP("sets:-%d:%d", a, b);
+	NO_MAP("sets:%d-%d:%d", b, a, b);
+	NO_MAP("sets:x:%d", b);
+	NO_MAP("sets:%d:x", a);
+	NO_MAP("sets: %d:%d", a, b);
+	NO_MAP("sets:%d :%d", a, b);
+	NO_MAP("sets:%d:%d ", a, b);
+	NO_MAP("Sets:%d:%d", a, b);
+	NO_MAP("set:%d:%d", a, b);
+	NO_MAP("sets%d:%d", a, b);
+	NO_MAP("%d:%d,sets:%d:%d", a, b, a, b);
 }
 
 TEST_F(sets_malformed, nodes)
 {
 	const int none = nodes_nth(~nodes_possible(), 0);
 
-	NO_REQUEST("sets:1024:%d", self->b);
-	NO_REQUEST("sets:%d:1024", self->a);
-	NO_REQUEST("sets:%d-1024:%d", self->a, self->b);
+	NO_MAP("sets:1024:%d", self->b);
+	NO_MAP("sets:%d:1024", self->a);
+	NO_MAP("sets:%d-1024:%d", self->a, self->b);
 	ASSERT_LE(0, none);
-	NO_REQUEST("sets:%d:%d", none, self->b);
-	NO_REQUEST("sets:%d:%d", self->a, none);
-	NO_REQUEST("sets:all:%d", self->b);
+	NO_MAP("sets:%d:%d", none, self->b);
+	NO_MAP("sets:%d:%d", self->a, none);
+	NO_MAP("sets:all:%d", self->b);
 }
 
 /* Nodes that the sets may name. */
@@ -138,8 +128,7 @@ FIXTURE_SETUP(sets_limits)
 	ASSERT_EQ(0, cpuset_create("x"));
 	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, counters_read(&self->before));
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 }
 
 FIXTURE_TEARDOWN_PARENT(sets_limits)

@@ -22,7 +22,7 @@
 #include "chores.h"
 #include "counters.h"
 #include "holder.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "pages.h"
 #include "pin.h"
 #include "scene.h"
@@ -44,11 +44,10 @@ FIXTURE(stayed)
 FIXTURE_SETUP(stayed)
 {
 	FIND_TWO_NODES(self, return);
-	self->map = migrate_map_one(self->a, self->b);
+	self->map = A_TO_B;
 	ASSERT_CLEAN(scene_pages(&self->pages, COUNT, MAP_PRIVATE, self->a));
 	ASSERT_EQ(0, counters_read(&self->before));
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 }
 
 /* Mappings, pins, peers and capabilities end with the test's process. */
@@ -63,8 +62,7 @@ FIXTURE_TEARDOWN(stayed)
 									\
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd, _p, 0, _p->count,	\
 					    self->map));		\
-	EXPECT_STREQ(migrate_file_text(moved, failed, shared),		\
-		     migrate_file_told(self->fd));			\
+	TOLD(moved, failed, shared);					\
 } while (0)
 
 /* The same without CAP_SYS_NICE. */
@@ -105,9 +103,9 @@ TEST_F(stayed, pinned)
 
 	/* Of a range without them none. */
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, 5, self->map));
-	EXPECT_STREQ(migrate_file_text(0, 0, 0), migrate_file_told(self->fd));
+	TOLD(0, 0, 0);
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 7, 5, self->map));
-	EXPECT_STREQ(migrate_file_text(0, 1, 0), migrate_file_told(self->fd));
+	TOLD(0, 1, 0);
 	VERIFY(0, 1, "page 7 pinned");
 
 	pin_release(&pin);
@@ -200,13 +198,11 @@ TEST_F(stayed, mapped_twice)
 	ASSERT_EQ(0, caps_set_sys_nice(false));
 	EXPECT_EQ(0, migrate_file_ask(self->fd, request));
 	ASSERT_EQ(0, caps_set_sys_nice(true));
-	EXPECT_STREQ(migrate_file_text(0, 0, 2 * COUNT),
-		     migrate_file_told(self->fd));
+	TOLD(0, 0, 2 * COUNT);
 	VERIFY(0, 0, "mapped twice, without CAP_SYS_NICE");
 
 	EXPECT_EQ(0, migrate_file_ask(self->fd, request));
-	EXPECT_STREQ(migrate_file_text(COUNT, 0, 0),
-		     migrate_file_told(self->fd));
+	TOLD(COUNT, 0, 0);
 	pages_want_all(p, self->b);
 	VERIFY(COUNT, 0, "mapped twice, with it");
 	for (i = 0; i < COUNT; i++)
@@ -230,7 +226,7 @@ FIXTURE_SETUP(stayed_thp)
 	char *addr;
 
 	FIND_TWO_NODES(self, return);
-	self->map = migrate_map_one(self->a, self->b);
+	self->map = A_TO_B;
 	addr = thp_map();
 	ASSERT_NE(MAP_FAILED, (void *)addr);
 	ASSERT_EQ(0, pages_over(&self->pages, addr, THP_PAGES));
@@ -238,8 +234,7 @@ FIXTURE_SETUP(stayed_thp)
 	ASSERT_EQ(0, pages_populate(&self->pages));
 	ASSERT_CLEAN(pages_snapshot(&self->pages));
 	ASSERT_EQ(0, counters_read(&self->before));
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 }
 
 FIXTURE_TEARDOWN(stayed_thp)
@@ -296,8 +291,7 @@ TEST_F(stayed_thp, part)
 {
 	EXPECT_EQ(0, migrate_file_ask_range(self->fd, &self->pages, 100, 1,
 					    self->map));
-	EXPECT_STREQ(migrate_file_text(THP_PAGES, 0, 0),
-		     migrate_file_told(self->fd));
+	TOLD(THP_PAGES, 0, 0);
 	pages_want_all(&self->pages, self->b);
 	VERIFY_THP(.moved = THP_PAGES, .thps_moved = 1);
 }

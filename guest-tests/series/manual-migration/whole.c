@@ -18,7 +18,7 @@
 #include "harness.h"
 
 #include "chores.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "nodes.h"
 #include "pages.h"
 #include "scene.h"
@@ -45,35 +45,20 @@ FIXTURE_SETUP(whole)
 
 FIXTURE_TEARDOWN(whole)
 {
-	if (self->fd >= 0)
-		EXPECT_EQ(0, close(self->fd));
+	CLOSE_IF_OPEN();
 }
 
-#define BEGIN(nodes, prepare) do {					\
-	pages_want_dealt(&self->subject.pages, nodes);			\
-	START(prepare);							\
-	self->fd = migrate_file_open(self->subject.pages.pid);		\
-	ASSERT_LE(0, self->fd);						\
-} while (0)
-
 #define BOTH		(NODE(self->a) | NODE(self->b))
-
-/* After VERIFY(), which compared the frames with the kernel's own counters. */
-#define TOLD(failed) do {						\
-	EXPECT_STREQ(migrate_file_text(subject_moved(), failed, 0),	\
-		     migrate_file_told(self->fd));			\
-} while (0)
 
 TEST_F(whole, one_to_one)
 {
 	struct pages *p = &self->subject.pages;
 
-	BEGIN(BOTH, pages_populate);
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_one(self->a, self->b)));
+	BEGIN_ON(BOTH, pages_populate);
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, A_TO_B));
 	pages_want_all(p, self->b);
 	VERIFY(0, "all a:b");
-	TOLD(0);
+	TOLD(subject_moved(), 0, 0);
 	EXPECT_EQ(0, subject_is_on(NODE(self->a)));
 	EXPECT_LT(COUNT / 2, subject_moved());
 	END();
@@ -84,17 +69,12 @@ TEST_F(whole, exchange)
 	struct pages *p = &self->subject.pages;
 	int turn;
 
-	BEGIN(BOTH, pages_populate);
+	BEGIN_ON(BOTH, pages_populate);
 	for (turn = 0; turn < 4; turn++) {
-		EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-						  migrate_map_two(self->a,
-								  self->b,
-								  self->b,
-								  self->a)));
-		pages_want_moved(p, self->a, self->b);
-		pages_want_moved(p, self->b, self->a);
+		EXPECT_EQ(0, migrate_file_ask_all(self->fd, EXCHANGED));
+		WANT_EXCHANGED(p);
 		VERIFY(0, "all a:b,b:a");
-		TOLD(0);
+		TOLD(subject_moved(), 0, 0);
 		/* All of it has changed places, not these pages alone. */
 		EXPECT_EQ(subject_was_on(NODE(self->a)),
 			  subject_is_on(NODE(self->b)));
@@ -113,7 +93,7 @@ TEST_F(whole, rotate)
 
 	if (self->c < 0)
 		SKIP(return, "needs 3 nodes with memory");
-	BEGIN(BOTH | NODE(self->c), pages_populate);
+	BEGIN_ON(BOTH | NODE(self->c), pages_populate);
 	snprintf(map, sizeof(map), "%d:%d,%d:%d,%d:%d", self->a, self->b,
 		 self->b, self->c, self->c, self->a);
 	EXPECT_EQ(0, migrate_file_ask_all(self->fd, map));
@@ -121,7 +101,7 @@ TEST_F(whole, rotate)
 	pages_want_moved(p, self->b, self->c);
 	pages_want_moved(p, self->c, self->a);
 	VERIFY(0, "all a:b,b:c,c:a");
-	TOLD(0);
+	TOLD(subject_moved(), 0, 0);
 	EXPECT_EQ(subject_was_on(NODE(self->a)), subject_is_on(NODE(self->b)));
 	EXPECT_EQ(subject_was_on(NODE(self->b)), subject_is_on(NODE(self->c)));
 	EXPECT_EQ(subject_was_on(NODE(self->c)), subject_is_on(NODE(self->a)));
@@ -130,12 +110,12 @@ TEST_F(whole, rotate)
 
 TEST_F(whole, to_itself)
 {
-	BEGIN(BOTH, pages_populate);
+	BEGIN_ON(BOTH, pages_populate);
 	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
 					  migrate_map_two(self->a, self->a,
 							  self->b, self->b)));
 	UNMOVED("all a:a,b:b");
-	TOLD(0);
+	TOLD(subject_moved(), 0, 0);
 	END();
 }
 
@@ -144,25 +124,22 @@ TEST_F(whole, pinned)
 {
 	struct pages *p = &self->subject.pages;
 
-	BEGIN(BOTH, chore_populate_and_pin);
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_one(self->a, self->b)));
+	BEGIN_ON(BOTH, chore_populate_and_pin);
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, A_TO_B));
 	pages_want_moved(p, self->a, self->b);
 	pages_want(p, 6, 1, self->a);
 	VERIFY(1, "all a:b, page 6 pinned");
-	TOLD(1);
+	TOLD(subject_moved(), 1, 0);
 	EXPECT_EQ(1, subject_is_on(NODE(self->a)));
 
 	/* Both, if what is on b is to go as well. */
 	LOOK();
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_two(self->a, self->b,
-							  self->b, self->a)));
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, EXCHANGED));
 	pages_want_moved(p, self->b, self->a);
 	pages_want(p, 6, 1, self->a);
 	pages_want(p, 7, 1, self->b);
 	VERIFY(2, "all a:b,b:a, pages 6 and 7 pinned");
-	TOLD(2);
+	TOLD(subject_moved(), 2, 0);
 	END();
 }
 
@@ -172,13 +149,9 @@ TEST_F(whole, line_by_line)
 	struct pages *p = &self->subject.pages;
 	struct migrate_told sum;
 
-	BEGIN(BOTH, pages_populate);
-	ASSERT_CLEAN(migrate_file_ask_maps(self->fd, p->pid,
-					   migrate_map_two(self->a, self->b,
-							   self->b, self->a),
-					   &sum));
-	pages_want_moved(p, self->a, self->b);
-	pages_want_moved(p, self->b, self->a);
+	BEGIN_ON(BOTH, pages_populate);
+	ASSERT_CLEAN(migrate_file_ask_maps(self->fd, p->pid, EXCHANGED, &sum));
+	WANT_EXCHANGED(p);
 	VERIFY(0, "line by line a:b,b:a");
 	EXPECT_EQ(subject_moved(), sum.moved);
 	EXPECT_EQ(subject_was_on(BOTH), subject_moved());
@@ -186,14 +159,11 @@ TEST_F(whole, line_by_line)
 
 	/* Nothing is left over for the whole. */
 	LOOK();
-	ASSERT_CLEAN(migrate_file_ask_maps(self->fd, p->pid,
-					   migrate_map_one(self->b, self->a),
-					   &sum));
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_one(self->b, self->a)));
+	ASSERT_CLEAN(migrate_file_ask_maps(self->fd, p->pid, B_TO_A, &sum));
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, B_TO_A));
 	pages_want_all(p, self->a);
 	VERIFY(0, "line by line b:a");
-	EXPECT_STREQ(migrate_file_text(0, 0, 0), migrate_file_told(self->fd));
+	TOLD(0, 0, 0);
 	END();
 }
 
@@ -203,7 +173,7 @@ TEST_F(whole, as_migrate_pages)
 	struct pages *p = &self->subject.pages;
 	long by_call;
 
-	BEGIN(BOTH, chore_populate_and_pin);
+	BEGIN_ON(BOTH, chore_populate_and_pin);
 	EXPECT_EQ(1, numa_migrate_pages(p->pid, NODE(self->a), NODE(self->b)));
 	pages_want_moved(p, self->a, self->b);
 	pages_want(p, 6, 1, self->a);
@@ -212,19 +182,17 @@ TEST_F(whole, as_migrate_pages)
 
 	/* ... all back, and once more. */
 	LOOK();
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_one(self->b, self->a)));
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, B_TO_A));
 	pages_want_all(p, self->a);
 	pages_want(p, 7, 1, self->b);
 	VERIFY(1, "all b:a");
-	TOLD(1);
+	TOLD(subject_moved(), 1, 0);
 	LOOK();
-	EXPECT_EQ(0, migrate_file_ask_all(self->fd,
-					  migrate_map_one(self->a, self->b)));
+	EXPECT_EQ(0, migrate_file_ask_all(self->fd, A_TO_B));
 	pages_want_all(p, self->b);
 	pages_want(p, 6, 1, self->a);
 	VERIFY(1, "all a:b");
-	TOLD(1);
+	TOLD(subject_moved(), 1, 0);
 	EXPECT_LE(by_call, subject_moved());
 	EXPECT_EQ(1, subject_is_on(NODE(self->a)));
 	END();

@@ -24,7 +24,7 @@
 #include "caps.h"
 #include "counters.h"
 #include "ksm.h"
-#include "migrate_file.h"
+#include "migrate_file_steps.h"
 #include "nodes.h"
 #include "pages.h"
 #include "pattern.h"
@@ -52,8 +52,7 @@ FIXTURE_SETUP(windows)
 	self->c = THIRD_NODE();
 	self->space = area_reserve(WINDOWS * WINDOW, WINDOW);
 	ASSERT_NE(MAP_FAILED, (void *)self->space);
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 }
 
 FIXTURE_TEARDOWN(windows)
@@ -104,19 +103,7 @@ static long bad_at(const struct pages *p, const char *place)
 	EXPECT_EQ(0, migrate_file_ask(self->fd, _request));		\
 } while (0)
 
-#define TOLD(moved, failed, shared)					\
-	EXPECT_STREQ(migrate_file_text(moved, failed, shared),		\
-		     migrate_file_told(self->fd))
-
 #define BOTH	(NODE(self->a) | NODE(self->b))
-
-#define EXCHANGE()							\
-	ASK(migrate_map_two(self->a, self->b, self->b, self->a))
-
-#define WANT_EXCHANGED() do {						\
-	pages_want_moved(&self->pages, self->a, self->b);		\
-	pages_want_moved(&self->pages, self->b, self->a);		\
-} while (0)
 
 /* Pages in the first window and in the last; in between nothing is mapped. */
 TEST_F(windows, far_apart)
@@ -128,12 +115,11 @@ TEST_F(windows, far_apart)
 	POPULATE(0, BOTH);
 	ASSERT_CLEAN(pages_snapshot(&last));
 	LOOK();
-	EXCHANGE();
+	ASK(EXCHANGED);
 	TOLD(2 * COUNT, 0, 0);
-	WANT_EXCHANGED();
+	WANT_EXCHANGED(&self->pages);
 	EXPECT_CLEAN(pages_verify(&self->pages, "in the first window"));
-	pages_want_moved(&last, self->a, self->b);
-	pages_want_moved(&last, self->b, self->a);
+	WANT_EXCHANGED(&last);
 	EXPECT_CLEAN(pages_verify(&last, "in the last window"));
 	EXPECT_CLEAN(counters_verify(&self->before, 2 * COUNT, 0));
 }
@@ -149,19 +135,17 @@ TEST_F(windows, across)
 	pages_want_dealt(p, BOTH);
 	ASSERT_EQ(0, pages_populate(p));
 	LOOK();
-	EXCHANGE();
+	ASK(EXCHANGED);
 	TOLD(16, 0, 0);
-	WANT_EXCHANGED();
+	WANT_EXCHANGED(&self->pages);
 	EXPECT_CLEAN(pages_verify(p, "across two windows"));
 	EXPECT_CLEAN(counters_verify(&self->before, 16, 0));
 
 	/* Ranges that end at it and begin at it are two. */
 	LOOK();
-	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, 8,
-					    migrate_map_one(self->a, self->b)));
+	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, 8, A_TO_B));
 	TOLD(4, 0, 0);
-	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 8, 8,
-					    migrate_map_one(self->b, self->a)));
+	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 8, 8, B_TO_A));
 	TOLD(4, 0, 0);
 	pages_want(p, 0, 8, self->b);
 	pages_want(p, 8, 8, self->a);
@@ -179,9 +163,9 @@ TEST_F(windows, exchange_of_twice)
 	AGAIN(3);
 	for (turn = 0; turn < 3; turn++) {
 		LOOK();
-		EXCHANGE();
+		ASK(EXCHANGED);
 		TOLD(COUNT, 0, 0);
-		WANT_EXCHANGED();
+		WANT_EXCHANGED(&self->pages);
 		EXPECT_CLEAN(pages_verify(p, "exchanged, mapped three times"));
 		EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
 		EXPECT_EQ(0, bad_at(p, PLACE(1)));
@@ -197,11 +181,9 @@ TEST_F(windows, twice_but_outside)
 	POPULATE(3, BOTH);
 	AGAIN(0);
 	LOOK();
-	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, COUNT,
-					    migrate_map_two(self->a, self->b,
-							    self->b, self->a)));
+	EXPECT_EQ(0, migrate_file_ask_range(self->fd, p, 0, COUNT, EXCHANGED));
 	TOLD(COUNT, 0, 0);
-	WANT_EXCHANGED();
+	WANT_EXCHANGED(&self->pages);
 	EXPECT_CLEAN(pages_verify(p, "mapped outside of the range, too"));
 	EXPECT_CLEAN(counters_verify(&self->before, COUNT, 0));
 	EXPECT_EQ(0, bad_at(p, PLACE(0)));
@@ -232,7 +214,7 @@ TEST_F(windows, twice_without_nice)
 	AGAIN(1);
 	LOOK();
 	ASSERT_EQ(0, caps_set_sys_nice(false));
-	EXCHANGE();
+	ASK(EXCHANGED);
 	ASSERT_EQ(0, caps_set_sys_nice(true));
 	TOLD(0, 0, 2 * COUNT);
 	EXPECT_CLEAN(pages_verify(p, "mapped twice, without CAP_SYS_NICE"));
@@ -256,8 +238,7 @@ FIXTURE_SETUP(windows_ksm)
 	FIND_TWO_NODES(self, return);
 	self->space = area_reserve(WINDOWS * WINDOW, WINDOW);
 	ASSERT_NE(MAP_FAILED, (void *)self->space);
-	self->fd = migrate_file_open(0);
-	ASSERT_LE(0, self->fd);
+	OPEN(0);
 	ASSERT_EQ(0, ksm_hurry());
 	ASSERT_EQ(0, pages_map_at(&self->pages, PLACE(0), COUNT, MAP_PRIVATE));
 	ASSERT_EQ(0, pages_map_at(&self->twin, PLACE(2), COUNT, MAP_PRIVATE));
@@ -275,7 +256,7 @@ FIXTURE_TEARDOWN_PARENT(windows_ksm)
 TEST_F(windows_ksm, exchange)
 {
 	LOOK();
-	EXCHANGE();
+	ASK(EXCHANGED);
 	TOLD(COUNT, 0, 0);
 	pages_want_all(&self->pages, self->b);
 	EXPECT_CLEAN(pages_verify(&self->pages, "merged, exchanged"));
