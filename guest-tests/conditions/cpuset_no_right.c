@@ -50,13 +50,7 @@ FIXTURE(cpuset_no_right)
 	struct cpuset_scene scene;
 };
 
-FIXTURE_VARIANT(cpuset_no_right)
-{
-	enum cpuset_kind kind;
-};
-
-FIXTURE_VARIANT_ADD(cpuset_no_right, v1) { .kind = CPUSET_V1 };
-FIXTURE_VARIANT_ADD(cpuset_no_right, v2) { .kind = CPUSET_V2 };
+CPUSET_VARIANTS(cpuset_no_right);
 
 FIXTURE_SETUP(cpuset_no_right)
 {

@@ -63,13 +63,7 @@ FIXTURE(cpuset_allowed)
 	struct cpuset_scene scene;
 };
 
-FIXTURE_VARIANT(cpuset_allowed)
-{
-	enum cpuset_kind kind;
-};
-
-FIXTURE_VARIANT_ADD(cpuset_allowed, v1) { .kind = CPUSET_V1 };
-FIXTURE_VARIANT_ADD(cpuset_allowed, v2) { .kind = CPUSET_V2 };
+CPUSET_VARIANTS(cpuset_allowed);
 
 FIXTURE_SETUP(cpuset_allowed)
 {

@@ -38,20 +38,7 @@ FIXTURE(cpuset_cpus)
 	struct cpuset_scene scene;
 };
 
-FIXTURE_VARIANT(cpuset_cpus)
-{
-	enum cpuset_kind kind;
-};
-
-FIXTURE_VARIANT_ADD(cpuset_cpus, v1)
-{
-	.kind = CPUSET_V1,
-};
-
-FIXTURE_VARIANT_ADD(cpuset_cpus, v2)
-{
-	.kind = CPUSET_V2,
-};
+CPUSET_VARIANTS(cpuset_cpus);
 
 /* The CPUs that thread @pid may run on, 0 for the caller. */
 static unsigned long cpus_of(pid_t pid)

@@ -49,20 +49,7 @@ FIXTURE(cpuset_many)
 	long failed;
 };
 
-FIXTURE_VARIANT(cpuset_many)
-{
-	enum cpuset_kind kind;
-};
-
-FIXTURE_VARIANT_ADD(cpuset_many, v1)
-{
-	.kind = CPUSET_V1,
-};
-
-FIXTURE_VARIANT_ADD(cpuset_many, v2)
-{
-	.kind = CPUSET_V2,
-};
+CPUSET_VARIANTS(cpuset_many);
 
 FIXTURE_SETUP(cpuset_many)
 {

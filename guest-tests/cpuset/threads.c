@@ -59,13 +59,7 @@ FIXTURE(cpuset_threads)
 	struct cpuset_scene scene;
 };
 
-FIXTURE_VARIANT(cpuset_threads)
-{
-	enum cpuset_kind kind;
-};
-
-FIXTURE_VARIANT_ADD(cpuset_threads, v1) { .kind = CPUSET_V1 };
-FIXTURE_VARIANT_ADD(cpuset_threads, v2) { .kind = CPUSET_V2 };
+CPUSET_VARIANTS(cpuset_threads);
 
 static int make_threaded(const char *name, enum cpuset_kind kind)
 {

@@ -9,6 +9,15 @@
 #include "pattern.h"
 #include "syscalls.h"
 
+int backing_outcome(const struct backing_outcome *table,
+		    const struct backing *backing, int most)
+{
+	for (; table->backing; table++)
+		if (table->backing == backing)
+			return table->outcome;
+	return most;
+}
+
 int area_map(struct area *area, const struct backing *backing,
 	     struct pages *pages, int node)
 {
@@ -223,6 +232,19 @@ const char *area_content(struct area *area)
 		problems_add(&area->problems, "%ld pages lost their content",
 			     bad);
 	return problems_text(&area->problems);
+}
+
+const char *area_read_back(struct area *area)
+{
+	struct pages *p = area->pages;
+	const char *problem;
+	long i;
+
+	for (i = 0; i < p->count; i++)
+		if (p->want[i] >= 0)
+			pages_read(p, i);
+	problem = pages_snapshot(p);
+	return *problem ? problem : area_content(area);
 }
 
 const char *area_write(struct area *area)

@@ -70,6 +70,16 @@ struct area {
 	struct problems problems;
 };
 
+/* What becomes of a kind in a case, where that is not what becomes of most. */
+struct backing_outcome {
+	const struct backing *backing;
+	int outcome;
+};
+
+/* That of @backing in @table, which ends without a kind; @most if not there. */
+int backing_outcome(const struct backing_outcome *table,
+		    const struct backing *backing, int most);
+
 /* Map an area of @backing, @pages over it, that is to be on @node. 0 or -1. */
 int area_map(struct area *area, const struct backing *backing,
 	     struct pages *pages, int node);
@@ -130,6 +140,12 @@ const char *area_write(struct area *area);
 
 /* Whether none of it is in memory, no cache included: by mincore(2). */
 bool area_is_out(struct area *area);
+
+/*
+ * Read all pages that are wanted on a node: "" if that brings them there, by
+ * two ways, with their content. Old frames and their state are gone.
+ */
+const char *area_read_back(struct area *area);
 
 /* Have all CPUs' batches put on the LRU: only what is there is paged out. */
 long area_drain(struct area *area);

@@ -23,6 +23,18 @@ struct cpuset_scene {
 	struct subject subject;
 };
 
+/* A fixture with a variant for each hierarchy that there is. */
+#define CPUSET_VARIANTS(fixture)					\
+	FIXTURE_VARIANT(fixture) {					\
+		enum cpuset_kind kind;					\
+	};								\
+	FIXTURE_VARIANT_ADD(fixture, v1) {				\
+		.kind = CPUSET_V1,					\
+	};								\
+	FIXTURE_VARIANT_ADD(fixture, v2) {				\
+		.kind = CPUSET_V2,					\
+	}
+
 /* As a fixture is; for SKIP() in a setup, which has to come before anything. */
 int cpuset_scene_nodes(struct cpuset_scene *scene);
 

@@ -41,6 +41,14 @@ const char *full_scene_fill(struct full_scene *scene)
 		       "cannot fill the node" : "";
 }
 
+int full_scene_resume_swap(struct full_scene *scene)
+{
+	const struct swap_areas swap = scene->swap;
+
+	scene->swap.count = 0;
+	return swap.count ? swap_resume(&swap) : -ENODEV;
+}
+
 const char *full_scene_own(const struct full_scene *scene, struct pages *p)
 {
 	if (pages_map(p, FULL_PAGES, MAP_PRIVATE))
@@ -60,17 +68,28 @@ const char *full_scene_child(const struct full_scene *scene, struct subject *s,
 	return subject_start(s, prepare) ? "cannot start the child" : "";
 }
 
-long full_scene_want_as_found(const struct full_scene *scene, struct pages *p)
+int full_scene_find(const struct full_scene *scene, struct pages *p,
+		    struct full_found *found)
 {
 	int status[p->count];
-	long i, moved = 0;
+	long i;
 
+	*found = (struct full_found) { 0 };
 	if (placement_query(p->pid, p->addr, p->count, status))
 		return -1;
 	for (i = 0; i < p->count; i++) {
-		pages_want(p, i, 1,
-			   status[i] == scene->b ? scene->b : scene->a);
-		moved += status[i] == scene->b;
+		found->copied += status[i] == scene->b;
+		found->out += status[i] < 0;
+		pages_want(p, i, 1, status[i] == scene->b ? scene->b :
+				    status[i] < 0 ? UNTOUCHED : scene->a);
 	}
-	return moved;
+	return 0;
+}
+
+long full_scene_want_as_found(const struct full_scene *scene, struct pages *p)
+{
+	struct full_found found;
+
+	return full_scene_find(scene, p, &found) || found.out ? -1 :
+	       found.copied;
 }

@@ -37,6 +37,12 @@ const char *full_scene_end(struct full_scene *scene);
 /* Leave node b room for FULL_LEAVE; "" or not. */
 const char *full_scene_fill(struct full_scene *scene);
 
+/*
+ * Put the swap that was stopped back in use now, not at the end: by then node b
+ * is full of what cannot go there. 0, or -errno: -ENODEV if there was none.
+ */
+int full_scene_resume_swap(struct full_scene *scene);
+
 /* FULL_PAGES of the caller on node a, populated and looked at. "" or not. */
 const char *full_scene_own(const struct full_scene *scene, struct pages *p);
 
@@ -44,11 +50,21 @@ const char *full_scene_own(const struct full_scene *scene, struct pages *p);
 const char *full_scene_child(const struct full_scene *scene, struct subject *s,
 			     holder_fn prepare);
 
+/* Where pages are that were to go to node b, but for those still on a. */
+struct full_found {
+	long copied;		/* on b */
+	long out;		/* of memory */
+};
+
 /*
- * Want each page where the kernel says it is, which is to be node a or b; how
- * many are on b, -1 if it does not say. All else that pages_verify() looks at
- * stays as strict.
+ * Want each page where the kernel says it is, which is to be node a, node b or
+ * out of memory. All else that pages_verify() looks at stays as strict. 0, or
+ * -1 if the kernel does not say.
  */
+int full_scene_find(const struct full_scene *scene, struct pages *p,
+		    struct full_found *found);
+
+/* The same where none is to be out: how many are on b, or -1. */
 long full_scene_want_as_found(const struct full_scene *scene, struct pages *p);
 
 #endif /* TESTBED_FULL_SCENE_H */

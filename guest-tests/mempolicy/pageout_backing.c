@@ -195,10 +195,7 @@ FIXTURE_VARIANT(pageout_backing)
 BACKINGS(pageout_backing);
 
 /* The rest stays. */
-static const struct {
-	const struct backing *backing;
-	enum outcome outcome;
-} outcomes[] = {
+static const struct backing_outcome outcomes[] = {
 	{ &backing_anon_private, OUT },
 	{ &backing_anon_shared, TO_SWAP_CACHE },
 	{ &backing_mlocked, REFUSED },
@@ -219,16 +216,12 @@ static const struct {
 	/* The reference of the pipe keeps it in the swap cache. */
 	{ &backing_vmspliced, UNMAPPED_ONLY },
 	{ &backing_uffd_registered, OUT },
+	{ NULL },
 };
 
 static enum outcome outcome_of(const struct backing *backing)
 {
-	unsigned int i;
-
-	for (i = 0; i < ARRAY_SIZE(outcomes); i++)
-		if (outcomes[i].backing == backing)
-			return outcomes[i].outcome;
-	return STAYS;
+	return backing_outcome(outcomes, backing, STAYS);
 }
 
 /* An area to be on node a; nothing is filled yet. */
@@ -269,20 +262,12 @@ static long page_out(struct area *area)
 /* Where it is back from the disk: all that there is, on @node. */
 static const char *back_on(struct area *area, int node)
 {
-	struct pages *p = area->pages;
 	const char *problem;
-	long i;
 
 	area_want_all(area, node);
 	if (area->backing->fate == FATE_ABSENT)
-		pages_want_all(p, node);
-	for (i = 0; i < p->count; i++)
-		if (p->want[i] >= 0)
-			pages_read(p, i);
-	/* Placement by two ways; the old frames and their state are gone. */
-	problem = pages_snapshot(p);
-	if (!*problem)
-		problem = area_content(area);
+		pages_want_all(area->pages, node);
+	problem = area_read_back(area);
 	/* Large folios come back as small ones, swap entries as pages. */
 	if (*problem || area->folio > 1 || area->backing->fate == FATE_ABSENT)
 		return problem;

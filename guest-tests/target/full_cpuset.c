@@ -36,13 +36,7 @@ FIXTURE(full_cpuset)
 	struct cpuset_scene scene;
 };
 
-FIXTURE_VARIANT(full_cpuset)
-{
-	enum cpuset_kind kind;
-};
-
-FIXTURE_VARIANT_ADD(full_cpuset, v1) { .kind = CPUSET_V1 };
-FIXTURE_VARIANT_ADD(full_cpuset, v2) { .kind = CPUSET_V2 };
+CPUSET_VARIANTS(full_cpuset);
 
 FIXTURE_SETUP(full_cpuset)
 {

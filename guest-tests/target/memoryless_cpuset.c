@@ -44,13 +44,7 @@ FIXTURE(memoryless_cpuset)
 	struct cpuset_scene scene;
 };
 
-FIXTURE_VARIANT(memoryless_cpuset)
-{
-	enum cpuset_kind kind;
-};
-
-FIXTURE_VARIANT_ADD(memoryless_cpuset, v1) { .kind = CPUSET_V1 };
-FIXTURE_VARIANT_ADD(memoryless_cpuset, v2) { .kind = CPUSET_V2 };
+CPUSET_VARIANTS(memoryless_cpuset);
 
 FIXTURE_SETUP(memoryless_cpuset)
 {

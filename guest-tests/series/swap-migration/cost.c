@@ -123,7 +123,6 @@ FIXTURE(cost_full)
 {
 	struct full_scene scene;
 	struct pages pages;
-	struct swap_areas swap;
 };
 
 FIXTURE_VARIANT(cost_full)
@@ -148,8 +147,7 @@ FIXTURE_VARIANT_ADD(cost_full, fallback)
 FIXTURE_SETUP(cost_full)
 {
 	ASSERT_CLEAN(full_scene_begin(&self->scene));
-	self->swap = self->scene.swap;
-	ASSERT_LT(0, self->swap.count);
+	ASSERT_LT(0, self->scene.swap.count);
 }
 
 FIXTURE_TEARDOWN(cost_full)
@@ -167,8 +165,7 @@ TEST_F_TIMEOUT(cost_full, full, 200)
 
 	ASSERT_CLEAN(full_scene_own(scene, p));
 	ASSERT_CLEAN(full_scene_fill(scene));
-	scene->swap.count = 0;
-	ASSERT_EQ(0, swap_resume(&self->swap));
+	ASSERT_EQ(0, full_scene_resume_swap(scene));
 	copied = system_stat("pgmigrate_success");
 	swapped = system_stat("pgmigrate_swapped");
 	written = system_stat("pswpout");

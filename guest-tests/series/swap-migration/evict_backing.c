@@ -52,10 +52,7 @@ FIXTURE_VARIANT(evict_backing)
 BACKINGS(evict_backing);
 
 /* All others go out. */
-static const struct {
-	const struct backing *backing;
-	enum outcome outcome;
-} outcomes[] = {
+static const struct backing_outcome outcomes[] = {
 	{ &backing_mlocked, STAYS },
 	{ &backing_zero_page, LEFT },
 	{ &backing_hugetlb_private, STAYS },
@@ -68,19 +65,15 @@ static const struct {
 	{ &backing_swapped_out, LEFT },
 	{ &backing_vmspliced, STAYS },
 	{ &backing_io_uring_registered, STAYS },
+	{ NULL },
 };
 
 static enum outcome outcome_of(const struct backing *backing,
 			       unsigned int flags)
 {
-	unsigned int i;
-
 	if (backing->fate == FATE_SHARED && !(flags & MPOL_MF_MOVE_ALL))
 		return LEFT;
-	for (i = 0; i < ARRAY_SIZE(outcomes); i++)
-		if (outcomes[i].backing == backing)
-			return outcomes[i].outcome;
-	return OUT;
+	return backing_outcome(outcomes, backing, OUT);
 }
 
 /* The area filled on node a, by a task that runs there, and the trace on. */
@@ -111,20 +104,12 @@ FIXTURE_TEARDOWN(evict_backing)
 /* What came back: all of it, on @node, and of the kind that it was. */
 static const char *back_on(struct area *area, int node)
 {
-	struct pages *p = area->pages;
 	const char *problem;
-	long i;
 
 	if (!area_is_out(area))
 		return "pages are in memory";
 	area_want_all(area, node);
-	for (i = 0; i < p->count; i++)
-		if (p->want[i] >= 0)
-			pages_read(p, i);
-	/* Placement by two ways; the old frames and their state are gone. */
-	problem = pages_snapshot(p);
-	if (!*problem)
-		problem = area_content(area);
+	problem = area_read_back(area);
 	/* Large folios come back as small ones, those of KSM as copies. */
 	if (*problem || area->folio > 1 || area->backing == &backing_ksm)
 		return problem;

@@ -41,7 +41,6 @@ FIXTURE(fallback)
 {
 	struct full_scene scene;
 	struct pages pages;
-	struct swap_areas swap;
 	struct trace trace;
 	struct evict_counts before;
 };
@@ -51,8 +50,7 @@ FIXTURE_SETUP(fallback)
 {
 	ASSERT_EQ(0, evict_trace(&self->trace));
 	ASSERT_CLEAN(full_scene_begin(&self->scene));
-	self->swap = self->scene.swap;
-	ASSERT_LT(0, self->swap.count);
+	ASSERT_LT(0, self->scene.swap.count);
 }
 
 FIXTURE_TEARDOWN(fallback)
@@ -61,43 +59,11 @@ FIXTURE_TEARDOWN(fallback)
 	EXPECT_EQ(0, trace_end(&self->trace));
 }
 
-/* Put it back in use now, not at the end. */
-static int resume(struct full_scene *scene, const struct swap_areas *swap)
-{
-	scene->swap.count = 0;
-	return swap_resume(swap);
-}
-
 #define FILL_AND_LOOK(p) do {						\
 	ASSERT_CLEAN(full_scene_fill(&self->scene));			\
 	ASSERT_CLEAN(pages_snapshot(p));				\
 	ASSERT_EQ(0, evict_read(&self->before));			\
 } while (0)
-
-struct found {
-	long copied;
-	long out;
-};
-
-/* Want each page where it is: on a, on b, or out. 0 or -1. */
-static int want_as_found(const struct full_scene *scene, struct pages *p,
-			 struct found *found)
-{
-	static int status[FULL_PAGES];
-	long i;
-
-	*found = (struct found) { 0 };
-	if (p->count > FULL_PAGES ||
-	    placement_query(p->pid, p->addr, p->count, status))
-		return -1;
-	for (i = 0; i < p->count; i++) {
-		found->copied += status[i] == scene->b;
-		found->out += status[i] < 0;
-		pages_want(p, i, 1, status[i] == scene->b ? scene->b :
-				    status[i] < 0 ? UNTOUCHED : scene->a);
-	}
-	return 0;
-}
 
 TEST_F_TIMEOUT(fallback, full, 150)
 {
@@ -105,14 +71,14 @@ TEST_F_TIMEOUT(fallback, full, 150)
 	struct pages *p = &self->pages;
 	struct evict_event e[2];
 	struct evict_want want;
-	struct found found;
+	struct full_found found;
 
 	ASSERT_CLEAN(full_scene_own(scene, p));
 	FILL_AND_LOOK(p);
-	ASSERT_EQ(0, resume(scene, &self->swap));
+	ASSERT_EQ(0, full_scene_resume_swap(scene));
 	EXPECT_EQ(0, evict_bind(p, 0, p->count, scene->b,
 				MOVE | STRICT | FALLBACK));
-	ASSERT_EQ(0, want_as_found(scene, p, &found));
+	ASSERT_EQ(0, full_scene_find(scene, p, &found));
 	TH_LOG("%ld copied, %ld swapped", found.copied, found.out);
 	EXPECT_LT(0, found.copied);
 	EXPECT_LT(0, found.out);
@@ -143,13 +109,13 @@ TEST_F_TIMEOUT(fallback, full_no_swap, 150)
 	struct pages *p = &self->pages;
 	struct evict_want want = { .failed = 1 };
 	struct evict_event e[2];
-	struct found found;
+	struct full_found found;
 
 	ASSERT_CLEAN(full_scene_own(scene, p));
 	FILL_AND_LOOK(p);
 	EXPECT_EQ(-EIO, evict_bind(p, 0, p->count, scene->b,
 				   MOVE | STRICT | FALLBACK));
-	ASSERT_EQ(0, want_as_found(scene, p, &found));
+	ASSERT_EQ(0, full_scene_find(scene, p, &found));
 	EXPECT_LT(0, found.copied);
 	EXPECT_GT(p->count, found.copied);
 	EXPECT_EQ(0, found.out);
@@ -173,7 +139,7 @@ TEST_F_TIMEOUT(fallback, room, 150)
 	ASSERT_EQ(0, pages_map(p, 1024, MAP_PRIVATE));
 	pages_want_all(p, scene->a);
 	ASSERT_EQ(0, pages_populate(p));
-	ASSERT_EQ(0, resume(scene, &self->swap));
+	ASSERT_EQ(0, full_scene_resume_swap(scene));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_EQ(0, evict_read(&self->before));
 	EXPECT_EQ(0, evict_bind(p, 0, 1024, scene->b,
@@ -190,16 +156,16 @@ TEST_F_TIMEOUT(fallback, pinned, 150)
 {
 	struct full_scene *scene = &self->scene;
 	struct pages *p = &self->pages;
-	struct found found;
+	struct full_found found;
 	struct pin pin;
 
 	ASSERT_CLEAN(full_scene_own(scene, p));
 	ASSERT_EQ(0, pin_pages(&pin, pages_at(p, p->count - 2), 2));
 	FILL_AND_LOOK(p);
-	ASSERT_EQ(0, resume(scene, &self->swap));
+	ASSERT_EQ(0, full_scene_resume_swap(scene));
 	EXPECT_EQ(-EIO, evict_bind(p, 0, p->count, scene->b,
 				   MOVE | STRICT | FALLBACK));
-	ASSERT_EQ(0, want_as_found(scene, p, &found));
+	ASSERT_EQ(0, full_scene_find(scene, p, &found));
 	EXPECT_EQ(p->count - 2, found.copied + found.out);
 	EXPECT_EQ(scene->a, p->want[p->count - 1]);
 	EXPECT_EQ(scene->a, p->want[p->count - 2]);
@@ -216,14 +182,14 @@ TEST_F_TIMEOUT(fallback, preferred, 150)
 {
 	struct full_scene *scene = &self->scene;
 	struct pages *p = &self->pages;
-	struct found found;
+	struct full_found found;
 
 	ASSERT_CLEAN(full_scene_own(scene, p));
 	FILL_AND_LOOK(p);
-	ASSERT_EQ(0, resume(scene, &self->swap));
+	ASSERT_EQ(0, full_scene_resume_swap(scene));
 	EXPECT_EQ(0, policy_bind(p, 0, p->count, MPOL_PREFERRED,
 				 NODE(scene->b), MOVE | STRICT | FALLBACK));
-	ASSERT_EQ(0, want_as_found(scene, p, &found));
+	ASSERT_EQ(0, full_scene_find(scene, p, &found));
 	EXPECT_LT(0, found.copied);
 	EXPECT_GT(p->count, found.copied);
 	EXPECT_EQ(0, found.out);
@@ -255,7 +221,7 @@ TEST_F_TIMEOUT(fallback, thp, 150)
 	struct pages *p = &self->pages;
 	long copied, thps, i;
 	struct evict_event e[2];
-	struct found found;
+	struct full_found found;
 
 	ASSERT_EQ(0, map_huge(p));
 	pages_want_all(p, scene->a);
@@ -264,10 +230,10 @@ TEST_F_TIMEOUT(fallback, thp, 150)
 	for (i = 0, thps = 0; i < p->count; i += THP_PAGES)
 		thps += (p->was[i].kflags & KPF(THP)) != 0;
 	ASSERT_EQ(FULL_PAGES / THP_PAGES, thps);
-	ASSERT_EQ(0, resume(scene, &self->swap));
+	ASSERT_EQ(0, full_scene_resume_swap(scene));
 	EXPECT_EQ(0, evict_bind(p, 0, p->count, scene->b,
 				MOVE | STRICT | FALLBACK));
-	ASSERT_EQ(0, want_as_found(scene, p, &found));
+	ASSERT_EQ(0, full_scene_find(scene, p, &found));
 	TH_LOG("%ld copied, %ld swapped", found.copied, found.out);
 	EXPECT_LT(0, found.out);
 	EXPECT_EQ(p->count, found.copied + found.out);
@@ -316,7 +282,7 @@ TEST_F_TIMEOUT(fallback, residents_stay, 150)
 				 scene->b));
 	ASSERT_CLEAN(full_scene_own(scene, p));
 	FILL_AND_LOOK(p);
-	ASSERT_EQ(0, resume(scene, &self->swap));
+	ASSERT_EQ(0, full_scene_resume_swap(scene));
 	EXPECT_EQ(0, evict_bind(p, 0, p->count, scene->b,
 				MOVE | STRICT | FALLBACK));
 	EXPECT_EQ(0, driven_out(&residents, scene->b));

@@ -236,7 +236,6 @@ FIXTURE(migrate_mode_full)
 {
 	struct full_scene scene;
 	struct subject subject;
-	struct swap_areas swap;
 	struct trace trace;
 };
 
@@ -244,8 +243,7 @@ FIXTURE_SETUP(migrate_mode_full)
 {
 	ASSERT_EQ(0, evict_trace(&self->trace));
 	ASSERT_CLEAN(full_scene_begin(&self->scene));
-	self->swap = self->scene.swap;
-	ASSERT_LT(0, self->swap.count);
+	ASSERT_LT(0, self->scene.swap.count);
 }
 
 FIXTURE_TEARDOWN(migrate_mode_full)
@@ -255,48 +253,32 @@ FIXTURE_TEARDOWN(migrate_mode_full)
 	EXPECT_EQ(0, trace_end(&self->trace));
 }
 
-/* Want each page of the child where it is: copied to b, or out. 0 or -1. */
-static int want_as_found(struct pages *p, int b, long *copied, long *out)
-{
-	static int status[FULL_PAGES];
-	long i;
-
-	*copied = *out = 0;
-	if (placement_query(p->pid, p->addr, p->count, status))
-		return -1;
-	for (i = 0; i < p->count; i++) {
-		*copied += status[i] == b;
-		*out += status[i] < 0;
-		pages_want(p, i, 1, status[i] < 0 ? UNTOUCHED : b);
-	}
-	return 0;
-}
-
 /* What fits is copied, the rest is swapped, and comes to where it runs. */
 TEST_F_TIMEOUT(migrate_mode_full, fallback, 150)
 {
 	struct full_scene *scene = &self->scene;
 	struct subject *s = &self->subject;
 	struct pages *p = &s->pages;
-	long copied, out, stayed;
 	struct evict_event e[2];
+	struct full_found found;
+	long stayed;
 
 	run_on = scene->b;
 	ASSERT_CLEAN(full_scene_child(scene, s, pages_populate));
 	ASSERT_CLEAN(full_scene_fill(scene));
 	ASSERT_EQ(0, evict_set_mode(MIGRATE_MODE_FALLBACK));
-	scene->swap.count = 0;
-	ASSERT_EQ(0, swap_resume(&self->swap));
+	ASSERT_EQ(0, full_scene_resume_swap(scene));
 	ASSERT_CLEAN(pages_snapshot(p));
 	stayed = numa_migrate_pages(p->pid, NODE(scene->a), NODE(scene->b));
 	EXPECT_LE(0, stayed);
-	ASSERT_EQ(0, want_as_found(p, scene->b, &copied, &out));
-	TH_LOG("%ld copied, %ld swapped, %ld stayed", copied, out, stayed);
-	EXPECT_LT(0, copied);
-	EXPECT_LT(0, out);
-	EXPECT_EQ(p->count, copied + out);
+	ASSERT_EQ(0, full_scene_find(scene, p, &found));
+	TH_LOG("%ld copied, %ld swapped, %ld stayed", found.copied, found.out,
+	       stayed);
+	EXPECT_LT(0, found.copied);
+	EXPECT_LT(0, found.out);
+	EXPECT_EQ(p->count, found.copied + found.out);
 	ASSERT_EQ(1, evict_events(&self->trace, e, 2));
-	EXPECT_LE(out, e[0].swapped);
+	EXPECT_LE(found.out, e[0].swapped);
 	EXPECT_EQ(stayed, e[0].failed);
 	EXPECT_STREQ("syscall_or_cpuset", e[0].reason);
 

@@ -76,6 +76,15 @@ static unsigned long second_pair(const int *node)
 	ASSERT_CLEAN(pages_snapshot(p));				\
 } while (0)
 
+/* By migrate_pages(2), and out of memory. */
+#define EVICT_TO_SECOND_PAIR(p) do {					\
+	ASSERT_EQ(0, evict_set_mode(MIGRATE_MODE_EVICT));		\
+	EXPECT_LE(0, numa_migrate_pages(0, first_pair(self->node),	\
+					second_pair(self->node)));	\
+	evict_want_out(p, 0, COUNT);					\
+	EXPECT_CLEAN(evict_out(p, "via swap"));				\
+} while (0)
+
 /* Odd to odd and even to even: the layout is the same on the other two. */
 TEST_F(placement, direct_keeps_the_layout)
 {
@@ -95,11 +104,7 @@ TEST_F(placement, eviction_loses_the_layout)
 	struct pages *p = &self->pages;
 
 	DEAL_OVER_FIRST_PAIR(p);
-	ASSERT_EQ(0, evict_set_mode(MIGRATE_MODE_EVICT));
-	EXPECT_LE(0, numa_migrate_pages(0, first_pair(self->node),
-					second_pair(self->node)));
-	evict_want_out(p, 0, COUNT);
-	EXPECT_CLEAN(evict_out(p, "via swap"));
+	EVICT_TO_SECOND_PAIR(p);
 	ASSERT_EQ(0, nodes_run_on(self->node[2]));
 	EXPECT_CLEAN(evict_back(p, self->node[2], "touched from one node"));
 }
@@ -114,11 +119,7 @@ TEST_F(placement, eviction_may_lead_back)
 
 	ASSERT_EQ(0, nodes_run_on(self->node[0]));
 	DEAL_OVER_FIRST_PAIR(p);
-	ASSERT_EQ(0, evict_set_mode(MIGRATE_MODE_EVICT));
-	EXPECT_LE(0, numa_migrate_pages(0, first_pair(self->node),
-					second_pair(self->node)));
-	evict_want_out(p, 0, COUNT);
-	EXPECT_CLEAN(evict_out(p, "via swap"));
+	EVICT_TO_SECOND_PAIR(p);
 	/* A page that is back where it was need not be in its old frame. */
 	ASSERT_CLEAN(pages_snapshot(p));
 	EXPECT_CLEAN(evict_back(p, self->node[0], "touched where it ran"));
@@ -173,20 +174,7 @@ FIXTURE(placement_cpuset)
 	struct swap_areas others;
 };
 
-FIXTURE_VARIANT(placement_cpuset)
-{
-	enum cpuset_kind kind;
-};
-
-FIXTURE_VARIANT_ADD(placement_cpuset, v1)
-{
-	.kind = CPUSET_V1,
-};
-
-FIXTURE_VARIANT_ADD(placement_cpuset, v2)
-{
-	.kind = CPUSET_V2,
-};
+CPUSET_VARIANTS(placement_cpuset);
 
 FIXTURE_SETUP(placement_cpuset)
 {
