@@ -48,15 +48,21 @@ long migrate_file_ask(int fd, const char *request)
 	return taken == bytes ? 0 : -EMSGSIZE;
 }
 
+long migrate_file_ask_span(int fd, const void *start, const void *end,
+			   const char *map)
+{
+	char request[BUFFER_BYTES];
+
+	snprintf(request, sizeof(request), "%lx-%lx %s\n",
+		 (unsigned long)start, (unsigned long)end, map);
+	return migrate_file_ask(fd, request);
+}
+
 long migrate_file_ask_range(int fd, const struct pages *p, long first,
 			    long count, const char *map)
 {
-	const unsigned long start = (unsigned long)pages_at(p, first);
-	char request[BUFFER_BYTES];
-
-	snprintf(request, sizeof(request), "%lx-%lx %s\n", start,
-		 start + count * PAGE_BYTES, map);
-	return migrate_file_ask(fd, request);
+	return migrate_file_ask_span(fd, pages_at(p, first),
+				     pages_at(p, first + count), map);
 }
 
 long migrate_file_ask_all(int fd, const char *map)

@@ -18,8 +18,11 @@ long migrate_file_ask(int fd, const char *request)
 	__attribute__((nonnull));
 
 /*
- * The same of @count pages from @first on, "0:1,1:0"; and of the whole process.
+ * The same of the addresses from @start to @end, "0:1,1:0"; of @count pages
+ * from @first on; and of the whole process.
  */
+long migrate_file_ask_span(int fd, const void *start, const void *end,
+			   const char *map);
 long migrate_file_ask_range(int fd, const struct pages *p, long first,
 			    long count, const char *map);
 long migrate_file_ask_all(int fd, const char *map);

@@ -97,7 +97,6 @@ FIXTURE(no_huge_page)
 	struct pages huge;
 	struct pages base;	/* behind them */
 	struct counters before;
-	char request[128];	/* for both */
 };
 
 FIXTURE_SETUP(no_huge_page)
@@ -118,9 +117,6 @@ FIXTURE_SETUP(no_huge_page)
 	ASSERT_EQ(0, pages_map_at(&self->base, addr, COUNT, MAP_PRIVATE));
 	pages_want_all(&self->base, self->a);
 	ASSERT_EQ(0, pages_populate(&self->base));
-	snprintf(self->request, sizeof(self->request), "%lx-%lx %d:%d",
-		 (unsigned long)self->huge.addr,
-		 (unsigned long)addr + COUNT * PAGE_BYTES, self->a, self->b);
 	ASSERT_CLEAN(pages_snapshot(&self->huge));
 	ASSERT_CLEAN(pages_snapshot(&self->base));
 	ASSERT_EQ(0, fail_alloc_begin());
@@ -137,13 +133,19 @@ FIXTURE_TEARDOWN_PARENT(no_huge_page)
 	EXPECT_EQ(0, hugetlb_pool(-1, "nr_hugepages"));
 }
 
+/* Ask for both. */
+#define ASK()								\
+	EXPECT_EQ(0, migrate_file_ask_span(self->fd, self->huge.addr,	\
+					   pages_at(&self->base, COUNT),\
+					   A_TO_B))
+
 /* Node b has no huge page, and none can be made: the others move. */
 TEST_F(no_huge_page, counted)
 {
 	struct counters now;
 
 	ASSERT_EQ(0, fail_alloc_after(0, HUGE_ORDER));
-	EXPECT_EQ(0, migrate_file_ask(self->fd, self->request));
+	ASK();
 	ASSERT_EQ(0, fail_alloc_no_more());
 	TOLD(COUNT, 2 * HUGE_PAGES, 0);
 	pages_want_all(&self->base, self->b);
@@ -154,7 +156,7 @@ TEST_F(no_huge_page, counted)
 
 	/* With room they move as well. */
 	ASSERT_CLEAN(pages_snapshot(&self->base));
-	EXPECT_EQ(0, migrate_file_ask(self->fd, self->request));
+	ASK();
 	TOLD(2 * HUGE_PAGES, 0, 0);
 	pages_want_all(&self->huge, self->b);
 	EXPECT_CLEAN(pages_verify(&self->huge, "huge pages with room"));

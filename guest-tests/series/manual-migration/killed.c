@@ -109,12 +109,8 @@ static long count_on(pid_t pid, int node)
 /* Those of the range alone, of which nobody else has any. */
 static long ask(int fd, int from, int to)
 {
-	char request[128];
-
-	snprintf(request, sizeof(request), "%lx-%lx %d:%d",
-		 (unsigned long)space,
-		 (unsigned long)space + WINDOWS * WINDOW, from, to);
-	return migrate_file_ask(fd, request);
+	return migrate_file_ask_span(fd, space, space + WINDOWS * WINDOW,
+				     migrate_map_one(from, to));
 }
 
 static void ignore(int signal)

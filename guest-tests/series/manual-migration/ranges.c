@@ -290,13 +290,10 @@ TEST_F(ranges, up_to_the_end)
 {
 	struct pages *p = &self->subject.pages;
 	struct migrate_told told;
-	char request[96];
 
 	BEGIN_ON(BOTH, pages_populate);
-	snprintf(request, sizeof(request), "%lx-%lx %d:%d",
-		 (unsigned long)pages_at(p, COUNT / 2), -PAGE_BYTES, self->a,
-		 self->b);
-	EXPECT_EQ(0, migrate_file_ask(self->fd, request));
+	EXPECT_EQ(0, migrate_file_ask_span(self->fd, pages_at(p, COUNT / 2),
+					   (void *)-PAGE_BYTES, A_TO_B));
 	pages_want_moved(p, self->a, self->b);
 	/* ... but for those that lie before. */
 	pages_want_dealt(p, BOTH);
@@ -312,12 +309,10 @@ TEST_F(ranges, up_to_the_end)
 /* There is no page past it. */
 TEST_F(ranges, past_the_end)
 {
-	char request[96];
-
 	BEGIN_ON(BOTH, pages_populate);
-	snprintf(request, sizeof(request), "%lx-%lx %d:%d", -2 * PAGE_BYTES,
-		 -PAGE_BYTES, self->a, self->b);
-	EXPECT_EQ(0, migrate_file_ask(self->fd, request));
+	EXPECT_EQ(0, migrate_file_ask_span(self->fd,
+					   (void *)(-2 * PAGE_BYTES),
+					   (void *)-PAGE_BYTES, A_TO_B));
 	TOLD(0, 0, 0);
 	UNMOVED("a:b of what nobody has");
 	END();

@@ -176,7 +176,7 @@ TEST_F(stayed, mapped_twice)
 {
 	struct pages *p = &self->pages;
 	size_t bytes = COUNT * PAGE_BYTES;
-	char request[128], *both;
+	char *both;
 	int i;
 
 	both = mmap(NULL, 2 * bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
@@ -191,17 +191,17 @@ TEST_F(stayed, mapped_twice)
 				    both + bytes + i * PAGE_BYTES, PAGE_BYTES));
 	ASSERT_CLEAN(pages_snapshot(p));
 	ASSERT_EQ(0, counters_read(&self->before));
-	snprintf(request, sizeof(request), "%lx-%lx %s", (unsigned long)both,
-		 (unsigned long)both + 2 * bytes, self->map);
 
 	/* Each place counts, of those that stay. */
 	ASSERT_EQ(0, caps_set_sys_nice(false));
-	EXPECT_EQ(0, migrate_file_ask(self->fd, request));
+	EXPECT_EQ(0, migrate_file_ask_span(self->fd, both, both + 2 * bytes,
+					   self->map));
 	ASSERT_EQ(0, caps_set_sys_nice(true));
 	TOLD(0, 0, 2 * COUNT);
 	VERIFY(0, 0, "mapped twice, without CAP_SYS_NICE");
 
-	EXPECT_EQ(0, migrate_file_ask(self->fd, request));
+	EXPECT_EQ(0, migrate_file_ask_span(self->fd, both, both + 2 * bytes,
+					   self->map));
 	TOLD(COUNT, 0, 0);
 	pages_want_all(p, self->b);
 	VERIFY(COUNT, 0, "mapped twice, with it");

@@ -94,14 +94,10 @@ static long bad_at(const struct pages *p, const char *place)
 } while (0)
 
 /* Ask of all windows at once. */
-#define ASK(map) do {							\
-	char _request[128];						\
-									\
-	snprintf(_request, sizeof(_request), "%lx-%lx %s",		\
-		 (unsigned long)self->space,				\
-		 (unsigned long)self->space + WINDOWS * WINDOW, map);	\
-	EXPECT_EQ(0, migrate_file_ask(self->fd, _request));		\
-} while (0)
+#define ASK(map) \
+	EXPECT_EQ(0, migrate_file_ask_span(self->fd, self->space,	\
+					   self->space +		\
+					   WINDOWS * WINDOW, map))
 
 #define BOTH	(NODE(self->a) | NODE(self->b))
 
