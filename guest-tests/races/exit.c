@@ -17,10 +17,8 @@
  *   contract: {14: ["exit.*"]}
  *   promises: {other-process: ["exit.*"]}
  */
-#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <sys/wait.h>
 
 #include "harness.h"
 
