@@ -40,6 +40,8 @@ FIXTURE_SETUP(whole)
 	FIND_TWO_NODES(self, return);
 	self->c = THIRD_NODE();
 	self->fd = -1;
+	/* What the child has besides its pages comes to where it runs. */
+	ASSERT_EQ(0, nodes_run_on(self->a));
 	ASSERT_EQ(0, pages_map(&self->subject.pages, COUNT, MAP_PRIVATE));
 }
 
