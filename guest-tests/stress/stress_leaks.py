@@ -1,0 +1,122 @@
+"""What a guest has in use when nobody does anything, and what of it has grown."""
+
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from stress_load import FOLDER
+
+from testbed.host.guest_memory import GuestMemory
+from testbed.host.vm import Vm
+
+_KIB: Final = re.compile(r"^(?:Node (\d+) )?([\w()]+):\s+(\d+)(?: kB)?$", re.MULTILINE)
+_SETTLE_S: Final = 120.0
+_COMMAND_S: Final = 120.0
+
+# Programs of the tests that are still there: a case that was ended leaves children behind.
+_LEFT: Final = (
+    "for p in /proc/[0-9]*; do case $(readlink $p/exe) in "
+    f"/tests/*|/tools/*|{FOLDER}/*) echo ${{p#/proc/}};; esac; done"
+)
+# Swap goes off and on so that nothing is left in it, nor in its cache.
+_EMPTY: Final = (
+    "swapoff -a; for d in /dev/vd?; do [ -e $d ] && swapon $d; done; "
+    "for i in 1 2 3; do sync; echo 3 > /proc/sys/vm/drop_caches; done; "
+    "[ -e /proc/sys/vm/compact_memory ] && echo 1 > /proc/sys/vm/compact_memory; "
+    "echo 1 > /proc/sys/vm/stat_refresh"
+)
+_LOOK: Final = (
+    "cat /proc/meminfo /sys/devices/system/node/node*/meminfo; "
+    "sed -n 's/^nr_\\(.*descendants\\) \\(.*\\)/\\1: \\2/p' /sys/fs/cgroup/cgroup.stat"
+)
+
+# What may have changed, in KiB; of all else that is looked at nothing may.
+_TOLERATED_KIB: Final = {
+    "MemFree": 4096,
+    "SUnreclaim": 2048,
+    "SReclaimable": 2048,
+    "KernelStack": 256,
+    "PageTables": 256,
+    "Percpu": 256,
+    "AnonPages": 512,
+    "Shmem": 512,
+}
+_TOLERATED_BY_NODE_KIB: Final = {"MemFree": 8192}
+_EXACT: Final = ("HugePages_Total", "HugePages_Rsvd", "HugePages_Surp", "Mlocked", "Unevictable")
+_EXACT_BY_NODE: Final = ("MemTotal", "HugePages_Total", "HugePages_Surp")
+_CGROUPS: Final = ("descendants", "dying_descendants")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """What is in use: by name, and by ``node1 name``, in KiB or as a count."""
+
+    values: Mapping[str, int]
+
+    @classmethod
+    def take(cls, vm: Vm) -> "Picture":
+        """Give back what can be given back, and look at what is left."""
+        vm.run(_EMPTY, timeout_s=_COMMAND_S)
+        told = vm.run(_LOOK).stdout
+        found = {
+            f"node{node} {name}" if node else name: int(value)
+            for node, name, value in _KIB.findall(told)
+        }
+        memory = GuestMemory(vm)
+        return cls(
+            values=found
+            | {
+                "swap in use": found["SwapTotal"] - found["SwapFree"],
+                "isolated pages": memory.count_isolated_pages(),
+                "isolated blocks": memory.count_isolated_blocks(),
+            }
+        )
+
+    def find_leaks(self, before: "Picture") -> dict[str, str]:
+        """Return what is not as it was ``before``, and by how much."""
+        return {
+            name: f"{was} to {now}, {now - was:+d}; tolerated {tolerated}"
+            for name, tolerated in _tolerate(before.values).items()
+            if _is_leak(name, (was := before.values[name]), (now := self.values[name]), tolerated)
+        }
+
+
+def _tolerate(values: Mapping[str, int]) -> dict[str, int]:
+    """Return what is looked at, and how much more of it is no leak."""
+    nodes = sorted(name.split()[0] for name in values if name.endswith(" MemTotal"))
+    exact = (*_EXACT, *_CGROUPS, "swap in use", "isolated pages", "isolated blocks")
+    exact += tuple(f"{node} {name}" for node in nodes for name in _EXACT_BY_NODE)
+    by_node = {
+        f"{node} {name}": kib for node in nodes for name, kib in _TOLERATED_BY_NODE_KIB.items()
+    }
+    return dict.fromkeys(exact, 0) | _TOLERATED_KIB | by_node
+
+
+def _is_leak(name: str, was: int, now: int, tolerated: int) -> bool:
+    if not tolerated:
+        return now != was
+    return (was - now if name.endswith("MemFree") else now - was) > tolerated
+
+
+def end_all(vm: Vm) -> None:
+    """End the tests' programs; one that cannot be ended hangs in the kernel."""
+    deadline = time.monotonic() + _SETTLE_S
+    while left := vm.run(_LEFT).stdout.split():
+        assert time.monotonic() < deadline, vm.run(
+            "; ".join(f"cat /proc/{pid}/stat /proc/{pid}/stack" for pid in left) + "; true"
+        ).stdout
+        vm.run(f"kill -9 {' '.join(left)} 2>/dev/null; true")
+
+
+def await_back(vm: Vm, before: Picture) -> Picture:
+    """Return the picture once it is as before, or the last in two minutes.
+
+    What is freed by RCU, by work that is queued, or with a memory cgroup that is offline comes
+    late; a picture empties what it can each time.
+    """
+    deadline = time.monotonic() + _SETTLE_S
+    while (now := Picture.take(vm)).find_leaks(before) and time.monotonic() < deadline:
+        pass
+    return now
