@@ -12,6 +12,10 @@ from testbed.host.guest_memory import GuestMemory
 from testbed.host.vm import Vm
 
 _KIB: Final = re.compile(r"^(?:Node (\d+) )?([\w()]+):\s+(\d+)(?: kB)?$", re.MULTILINE)
+# /proc/zoneinfo: of a zone, and of each CPU's list of it.
+_ZONE: Final = re.compile(r"Node (\d+), zone")
+_FREE: Final = re.compile(r"\s+(?:nr_free_pages|count:)\s+(\d+)$")
+_PAGE_KIB: Final = 4
 _SETTLE_S: Final = 120.0
 _COMMAND_S: Final = 120.0
 
@@ -24,6 +28,7 @@ _LEFT: Final = (
 _EMPTY: Final = (
     "swapoff -a; for d in /dev/vd?; do [ -e $d ] && swapon $d; done; "
     "for i in 1 2 3; do sync; echo 3 > /proc/sys/vm/drop_caches; done; "
+    "for s in /sys/kernel/slab/*/shrink; do [ -e $s ] && echo 1 > $s; done; "
     "[ -e /proc/sys/vm/compact_memory ] && echo 1 > /proc/sys/vm/compact_memory; "
     "echo 1 > /proc/sys/vm/stat_refresh"
 )
@@ -34,7 +39,7 @@ _LOOK: Final = (
 
 # What may have changed, in KiB; of all else that is looked at nothing may.
 _TOLERATED_KIB: Final = {
-    "MemFree": 4096,
+    "free": 4096,
     "SUnreclaim": 2048,
     "SReclaimable": 2048,
     "KernelStack": 256,
@@ -43,7 +48,7 @@ _TOLERATED_KIB: Final = {
     "AnonPages": 512,
     "Shmem": 512,
 }
-_TOLERATED_BY_NODE_KIB: Final = {"MemFree": 8192}
+_TOLERATED_BY_NODE_KIB: Final = {"free": 8192}
 _EXACT: Final = ("HugePages_Total", "HugePages_Rsvd", "HugePages_Surp", "Mlocked", "Unevictable")
 _EXACT_BY_NODE: Final = ("MemTotal", "HugePages_Total", "HugePages_Surp")
 _CGROUPS: Final = ("descendants", "dying_descendants")
@@ -64,22 +69,30 @@ class Picture:
             f"node{node} {name}" if node else name: int(value)
             for node, name, value in _KIB.findall(told)
         }
+        free = _read_free_kib(vm.run("cat /proc/zoneinfo").stdout)
         memory = GuestMemory(vm)
         return cls(
             values=found
             | {
+                "free": sum(free.values()),
+                **{f"node{node} free": kib for node, kib in free.items()},
                 "swap in use": found["SwapTotal"] - found["SwapFree"],
                 "isolated pages": memory.count_isolated_pages(),
                 "isolated blocks": memory.count_isolated_blocks(),
             }
         )
 
+    def subtract(self, before: "Picture") -> dict[str, int]:
+        """Return by how much each of what is looked at has changed since ``before``."""
+        return {name: self.values[name] - before.values[name] for name in _tolerate(before.values)}
+
     def find_leaks(self, before: "Picture") -> dict[str, str]:
         """Return what is not as it was ``before``, and by how much."""
+        tolerated = _tolerate(before.values)
         return {
-            name: f"{was} to {now}, {now - was:+d}; tolerated {tolerated}"
-            for name, tolerated in _tolerate(before.values).items()
-            if _is_leak(name, (was := before.values[name]), (now := self.values[name]), tolerated)
+            name: f"{before.values[name]} and {change:+d}; tolerated {tolerated[name]}"
+            for name, change in self.subtract(before).items()
+            if _is_leak(name, change, tolerated[name])
         }
 
 
@@ -94,10 +107,22 @@ def _tolerate(values: Mapping[str, int]) -> dict[str, int]:
     return dict.fromkeys(exact, 0) | _TOLERATED_KIB | by_node
 
 
-def _is_leak(name: str, was: int, now: int, tolerated: int) -> bool:
+def _is_leak(name: str, change: int, tolerated: int) -> bool:
     if not tolerated:
-        return now != was
-    return (was - now if name.endswith("MemFree") else now - was) > tolerated
+        return change != 0
+    return (-change if name.endswith("free") else change) > tolerated
+
+
+def _read_free_kib(zoneinfo: str) -> dict[int, int]:
+    """Return the free memory of each node, that on the lists of the CPUs too: up to 32 MiB."""
+    free: dict[int, int] = {}
+    node = 0
+    for line in zoneinfo.splitlines():
+        if zone := _ZONE.match(line):
+            node = int(zone[1])
+        elif pages := _FREE.match(line):
+            free[node] = free.get(node, 0) + int(pages[1]) * _PAGE_KIB
+    return free
 
 
 def end_all(vm: Vm) -> None:

@@ -2,7 +2,7 @@
 
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, cycle, zip_longest
@@ -15,7 +15,7 @@ from testbed.host.guest_program import install_program
 from testbed.host.vm import Vm
 
 # In a tmpfs, so that the text of what runs can be moved and swapped out, too.
-FOLDER: Final = "/tmp/stress"
+FOLDER: Final = "/tmp/stress"  # noqa: S108 - of the guest, which is one test's
 
 # One of each: with two CPUs under emulation more would only make each slower. Together they have
 # some 200 MiB, of the 768 of the smallest machine: nobody is to meet the OOM killer.
@@ -38,8 +38,9 @@ _STRESSORS: Final = {
 # stress-ng(1): all is well; or a stressor did not have what it needs, such as free memory.
 _GOOD_ENDS: Final = (0, 3)
 _END_S: Final = 240.0
+_LOCKED_KIB: Final = 16384  # for nobody; the stressor mlock has a table of what it may lock
 
-_STORM_PAGES: Final = 1024
+_STORM_PAGES: Final = 512
 
 # The compiled cases in which something goes on at the same time as a migration, and of a series
 # those of its interface. What a series provides shows in the guest.
@@ -54,7 +55,14 @@ _VERDICT: Final = re.compile(r"^(?:ok|not ok) 1 ", re.MULTILINE)
 # lib/race_pages.c, lib/pages.c, lib/writer.c, lib/load.c.
 _LOST: Final = re.compile(r"lost their content|without their content|content at \+|bad words in")
 
-_OFFLINE_S: Final = 20
+# The kernel tries to empty a block until it succeeds, or a signal comes (offline_pages(), 6.12).
+_OFFLINE_S: Final = 10
+_BLOCK_S: Final = 240.0
+_TURN: Final = (
+    "cd /sys/devices/system/memory/memory{block}; "
+    "timeout {seconds} sh -c 'echo offline > state'; cat state; "
+    "grep -q offline state && echo online > state; cat state"
+)
 
 
 def find_provided(vm: Vm) -> frozenset[str]:
@@ -88,11 +96,11 @@ class Stress:
         options = chain.from_iterable((f"--{name} 1", *more) for name, more in _STRESSORS.items())
         command = (
             f"{program} {' '.join(options)} --timeout {seconds} --verify --oomable "
-            f"--temp-path {FOLDER} --metrics-brief -v"
+            f"--temp-path {FOLDER} --metrics-brief"
         )
         # As nobody: madvise would have the kernel poison pages (MADV_HWPOISON), which is for good.
         # It may write more than anybody reads meanwhile, hence the file.
-        as_nobody = f"ulimit -l unlimited; exec su -s /bin/sh nobody -c {shlex.quote(command)}"
+        as_nobody = f"ulimit -l {_LOCKED_KIB}; exec su -s /bin/sh nobody -c {shlex.quote(command)}"
         guest.run(f"chmod 777 {FOLDER}; echo 1 > /proc/sys/vm/unprivileged_userfaultfd")
         with guest.start(f"{as_nobody} >{FOLDER}/log 2>&1 </dev/null") as process:
             yield cls(process=process, guest=guest, seconds=seconds)
@@ -182,33 +190,26 @@ class Blocks:
     could be moved away was, and all was undone. That is a path of its own.
     """
 
-    vm: Vm
-    memory: GuestMemory
-    blocks: Sequence[int]
+    guest: Guest
+    blocks: Iterator[int]
     offlined: int = 0
     stayed: int = 0
 
     @classmethod
-    def find(cls, vm: Vm) -> "Blocks":
-        """Find those that are online."""
-        memory = GuestMemory(vm)
-        states = memory.read_blocks()
-        online = [block for block, state in states.items() if state == "online"]
-        return cls(vm=vm, memory=memory, blocks=sorted(online))
+    def find(cls, guest: Guest) -> "Blocks":
+        """Find those that are online; the last have the least of the kernel's."""
+        states = GuestMemory(guest).read_blocks()
+        online = (block for block, state in states.items() if state == "online")
+        return cls(guest=guest, blocks=cycle(sorted(online, reverse=True)))
 
-    def __iter__(self) -> Iterator[None]:
-        """Take one after the other, a block each step."""
-        for block in cycle(self.blocks):
-            self._turn(block)
+    @contextmanager
+    def take_turn(self) -> Iterator[None]:
+        """Take the next block offline while the body runs, and have it online afterwards."""
+        command = _TURN.format(block=next(self.blocks), seconds=_OFFLINE_S)
+        with self.guest.start(f"({command}) 2>/dev/null") as process:
             yield
-
-    def _turn(self, block: int) -> None:
-        # The kernel tries until it succeeds, or a signal comes (offline_pages(), 6.12).
-        state = f"/sys/devices/system/memory/memory{block}/state"
-        self.vm.run(f"timeout {_OFFLINE_S} sh -c 'echo offline > {state}' || true")
-        if self.memory.read_block(block) == "offline":
-            self.offlined += 1
-            self.memory.set_block(block, "online")
-        else:
-            self.stayed += 1
-        assert self.memory.read_block(block) == "online"
+            meanwhile = process.read_line(timeout_s=_BLOCK_S)
+            self.offlined += meanwhile == "offline"
+            self.stayed += meanwhile == "online"
+            assert process.read_line(timeout_s=_BLOCK_S) == "online", meanwhile
+            assert process.finish() == 0

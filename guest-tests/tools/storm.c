@@ -41,12 +41,14 @@
 #define MAX_PAGES	16384
 /* A round that begins with new pages: evicted huge pages come back small. */
 #define RENEWAL		8
+/* How many of the others are tried until one is moved. */
+#define ATTEMPTS	8
 
 static struct pages pages, huge;
 static struct movelist list;
 static struct problems wrong;
 static int home, target;	/* of this round */
-static pid_t other;		/* likewise; 0 while there is nobody */
+static pid_t other;		/* likewise */
 
 static long bind(void)
 {
@@ -230,15 +232,27 @@ static pid_t find_other(void)
 	return found;
 }
 
+/* Most live for a moment, and have no memory any more when they are asked. */
+static long act_on_other(const struct kind *kind)
+{
+	long result = -ESRCH;
+	int i;
+
+	for (i = 0; i < ATTEMPTS && result < 0; i++) {
+		other = find_other();
+		if (other)
+			result = kind->act();
+	}
+	return result;
+}
+
 static void carry_out(struct kind *kind)
 {
 	long result;
 
-	if (kind->of_other)
-		other = find_other();
-	if (!kind->is_there() || (kind->of_other && !other))
+	if (!kind->is_there())
 		return;
-	result = kind->act();
+	result = kind->of_other ? act_on_other(kind) : kind->act();
 	kind->done += result >= 0;
 	kind->refused += result < 0;
 	if (result < 0 && result != -ENOMEM && !kind->of_other)
