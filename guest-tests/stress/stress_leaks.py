@@ -135,6 +135,17 @@ def end_all(vm: Vm) -> None:
         vm.run(f"kill -9 {' '.join(left)} 2>/dev/null; true")
 
 
+def assert_none_isolated(vm: Vm) -> None:
+    """Assert that all pages are on their LRU lists; kswapd has some of them for a moment.
+
+    To be asked before anything is emptied: reclaim and compaction wait for what stays isolated,
+    as long as it takes (too_many_isolated(), mm/vmscan.c and mm/compaction.c, 6.12).
+    """
+    deadline = time.monotonic() + _SETTLE_S
+    while pages := GuestMemory(vm).count_isolated_pages():
+        assert time.monotonic() < deadline, f"{pages} pages stay isolated"
+
+
 def await_back(vm: Vm, before: Picture) -> Picture:
     """Return the picture once it is as before, or the last in two minutes.
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import pytest
-from stress_leaks import Picture, await_back, end_all
+from stress_leaks import Picture, assert_none_isolated, await_back, end_all
 from stress_load import Blocks, Races, Storm, Stress, find_provided, install_stress_ng
 
 from testbed.host.guest import Guest
@@ -103,12 +103,14 @@ def test_stress(vm: Vm, report: Reporter, seconds: int, first_seconds: int) -> N
     load = Load.prepare(vm, provided)
     load.run(first_seconds)
     end_all(vm)
+    assert_none_isolated(vm)
     before = Picture.take(vm)
     counted = GuestMemory(vm).read_vmstat()
 
     moved = load.run(seconds)
 
     end_all(vm)
+    assert_none_isolated(vm)
     after = await_back(vm, before)
     now = GuestMemory(vm).read_vmstat()
     grown = {name: now[name] - count for name, count in counted.items()}
