@@ -21,7 +21,8 @@ from testbed.host.vm import Vm
 from testbed.pytest_plugin.evidence import Reporter
 
 pytestmark = pytest.mark.needs(
-    nodes=2, kconfig=["NUMA", "MIGRATION", "MEMORY_HOTREMOVE", "COMPACTION", "TMPFS"]
+    nodes=2,
+    kconfig=["NUMA", "MIGRATION", "MEMORY_HOTREMOVE", "COMPACTION", "TMPFS", "MEMCG", "HUGETLBFS"],
 )
 
 _LENGTHS: Final = (
