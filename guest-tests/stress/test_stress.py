@@ -32,7 +32,7 @@ _LENGTHS: Final = (
 )
 _CASES_A_BLOCK: Final = 4
 
-_KINDS: Final = ("bind", "move", "migrate", "migrate_other")
+_KINDS: Final = ("bind", "move", "look_up", "migrate", "migrate_other")
 _SERIES_KINDS: Final = {
     "swap-migration": ("bind_evict", "bind_fallback", "set_mode"),
     "manual-migration": ("file_range", "file_all", "file_other", "file_other_maps"),

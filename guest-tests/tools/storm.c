@@ -84,6 +84,18 @@ static long move(void)
 	return movelist_call(&list, 0, MPOL_MF_MOVE);
 }
 
+/* Ask where each page is: the kernel holds it for a moment. */
+static long look_up(void)
+{
+	long i, result = 0;
+	int node;
+
+	for (i = 0; i < pages.count && !result; i++)
+		result = numa_get_mempolicy(&node, NULL, pages_at(&pages, i),
+					    MPOL_F_NODE | MPOL_F_ADDR);
+	return result;
+}
+
 static long migrate(void)
 {
 	return numa_migrate_pages(0, NODE(home), NODE(target));
@@ -192,6 +204,7 @@ static struct kind {
 	{ .name = "file_other", has_migrate_file, file_other,
 	  .of_other = true },
 	{ .name = "move", always, move },
+	{ .name = "look_up", always, look_up },
 	{ .name = "set_mode", has_swap_migration, set_mode },
 	{ .name = "migrate", always, migrate },
 	{ .name = "file_range", has_migrate_file, file_range },
