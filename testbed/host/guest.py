@@ -213,6 +213,20 @@ class GuestProcess:
             raise AssertionError(f"{self.command!r} printed no JSON object: {_show(line)}")  # noqa: TRY004 - the guest's fault, hence a failure
         return value
 
+    def send(self, data: bytes, *, timeout_s: float = _DEFAULT_TIMEOUT_S) -> None:
+        """Give the program ``data`` to read.
+
+        Raises :class:`GuestTimeoutError` when it takes none for ``timeout_s``, and
+        :class:`GuestLostError` when it or its guest has ended.
+        """
+        self._channel.settimeout(timeout_s)
+        try:
+            self._channel.sendall(data)
+        except TimeoutError as err:
+            raise GuestTimeoutError(f"{self.command!r} took nothing for {timeout_s:g} s") from err
+        except _LOST as err:
+            raise GuestLostError(f"{self.command!r} ended before it had read all: {err}") from err
+
     def finish(self, *, timeout_s: float = _DEFAULT_TIMEOUT_S) -> int:
         """End the program's input, wait for its end and return its status."""
         self._channel.shutdown_write()

@@ -72,7 +72,7 @@ def build_guest_image(store: Store, harness_dir: Path, *, say: Callable[[str], N
     ``harness_dir`` holds kselftest_harness.h and kselftest.h of a kernel tree. Raises
     :class:`UserError` with the compiler's words when a test does not compile.
     """
-    libraries = _find_libraries([proc.find_tool(name) for name in _PROGRAMS])
+    libraries = find_libraries([proc.find_tool(name) for name in _PROGRAMS])
     key = _digest(harness_dir, libraries)
     with store.lock("guest-images", key):
         if store.find("guest-images", key) is None:
@@ -140,7 +140,7 @@ def _stage(root: Path, programs: Path, libraries: tuple[Path, ...]) -> None:
         if applet != "busybox":
             (root / "bin" / applet).symlink_to("busybox")
     compiled = sorted(path for path in programs.glob("t*/**/*") if path.is_file())
-    _copy_programs(root, dict.fromkeys((*libraries, *_find_libraries(compiled))))
+    _copy_programs(root, dict.fromkeys((*libraries, *find_libraries(compiled))))
     for kind in ("tests", "tools"):
         if (programs / kind).is_dir():
             shutil.copytree(programs / kind, root / kind)
@@ -161,7 +161,7 @@ def _copy_into(root: Path, name: Path, source: Path) -> None:
     shutil.copy(source, root / name)
 
 
-def _find_libraries(programs: Sequence[Path]) -> tuple[Path, ...]:
+def find_libraries(programs: Sequence[Path]) -> tuple[Path, ...]:
     """Return the shared libraries of ``programs`` and their loader, where the loader finds them."""
     listing = proc.run(["ldd", *map(str, programs)]).output
     return tuple(dict.fromkeys(_iterate_libraries(listing)))

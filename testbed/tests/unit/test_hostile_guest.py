@@ -218,6 +218,34 @@ def test_a_line_of_a_program_without_end_is_an_error(
             assert "\x9b" not in str(caught.value)
 
 
+def test_a_program_is_given_all_that_it_is_to_read(
+    guest: Guest, programs: dict[str, Program]
+) -> None:
+    data = bytes(range(256)) * (3 * MIB // 256)
+
+    def compare(channel: paramiko.Channel) -> None:
+        channel.send_exit_status(int(channel.makefile("rb").read() != data))
+
+    programs["tool"] = compare
+    with guest.start("tool") as tool:
+        tool.send(data, timeout_s=30)
+        assert tool.finish(timeout_s=30) == 0
+
+
+def test_a_program_that_reads_nothing_is_not_waited_for(
+    guest: Guest, programs: dict[str, Program]
+) -> None:
+    released = threading.Event()
+
+    def idle(_channel: paramiko.Channel) -> None:
+        released.wait(30)
+
+    programs["tool"] = idle
+    with guest.start("tool") as tool, pytest.raises(GuestTimeoutError, match="took nothing"):
+        tool.send(bytes(8 * MIB), timeout_s=0.2)
+    released.set()
+
+
 def test_lines_are_cut_where_they_end(guest: Guest, programs: dict[str, Program]) -> None:
     lines = ["", "é" * 40_000, "x", json.dumps({"answer": 42})]
     data = "\n".join([*lines, ""]).encode()
