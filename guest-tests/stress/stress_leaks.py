@@ -105,8 +105,8 @@ class Picture:
 def _tolerate(values: Mapping[str, int]) -> dict[str, int]:
     """Return what is looked at, and how much more of it is no leak."""
     nodes = sorted(name.split()[0] for name in values if name.endswith(" MemTotal"))
-    exact = (*_EXACT, *_CGROUPS, "swap in use", "isolated pages", "isolated blocks")
-    exact += tuple(f"{node} {name}" for node in nodes for name in _EXACT_BY_NODE)
+    exact = [*_EXACT, *_CGROUPS, "swap in use", "isolated pages", "isolated blocks"]
+    exact += [f"{node} {name}" for node in nodes for name in _EXACT_BY_NODE]
     by_node = {
         f"{node} {name}": kib for node in nodes for name, kib in _TOLERATED_BY_NODE_KIB.items()
     }

@@ -154,9 +154,9 @@ class Races:
     def find(cls, guest: Guest, provided: frozenset[str]) -> "Races":
         """Find the programs that the image has of them, and their cases."""
         names = [f"/tests/{pattern}" for pattern in _RACES]
-        for series, programs in _SERIES_RACES.items():
+        for series, files in _SERIES_RACES.items():
             if series in provided:
-                names += [f"/tests/series/{series}/{program}" for program in programs]
+                names += [f"/tests/series/{series}/{file}" for file in files]
         programs = guest.run(f"ls {' '.join(names)}").stdout.split()
         by_program = [_list_cases(guest, program) for program in programs]
         turns = chain.from_iterable(zip_longest(*by_program))
