@@ -85,19 +85,32 @@ const char *nodes_text(unsigned long set)
 	return text;
 }
 
-int nodes_run_on(int node)
+/* Lists of CPUs are written as those of nodes are. */
+static unsigned long cpus_of(int node)
 {
 	char path[64], list[256];
-	unsigned long cpus;
-	cpu_set_t set;
-	int i, cpu;
 
 	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/cpulist",
 		 node);
-	if (proc_read(path, list, sizeof(list)) < 0)
-		return -1;
-	/* Lists of CPUs are written as those of nodes are. */
-	cpus = nodes_parse(list);
+	return proc_read(path, list, sizeof(list)) < 0 ? 0 : nodes_parse(list);
+}
+
+int nodes_of_cpu(int cpu)
+{
+	int node;
+
+	for (node = 0; node < MAX_NODES; node++)
+		if (cpus_of(node) & NODE(cpu))
+			return node;
+	return -1;
+}
+
+int nodes_run_on(int node)
+{
+	unsigned long cpus = cpus_of(node);
+	cpu_set_t set;
+	int i, cpu;
+
 	CPU_ZERO(&set);
 	for (i = 0; (cpu = nodes_nth(cpus, i)) >= 0; i++)
 		CPU_SET(cpu, &set);

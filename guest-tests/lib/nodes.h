@@ -30,6 +30,9 @@ const char *nodes_text(unsigned long set);
 /* Read "0-1,3" (a newline may follow); 0 for an empty or unreadable list. */
 unsigned long nodes_parse(const char *list);
 
+/* The node that @cpu is of, or -1. */
+int nodes_of_cpu(int cpu);
+
 /* Let the caller, and what it forks, run on the CPUs of @node only. 0 or -1. */
 int nodes_run_on(int node);
 

@@ -15,8 +15,12 @@ int contest_nodes(struct contest *c)
 {
 	unsigned long nodes = nodes_with_memory();
 
+	int rival = nodes_of_cpu(race_last_cpu());
+
 	c->node[0] = nodes_nth(nodes, 0);
 	c->node[1] = nodes_nth(nodes, 1);
+	if (rival > c->node[0] && nodes & NODE(rival))
+		c->node[1] = rival;
 	return c->node[1] < 0 ? -1 : 0;
 }
 

@@ -29,7 +29,11 @@ struct contest {
 	const char *wrong;	/* what the rival found wrong, NULL if nothing */
 };
 
-/* The first two nodes with memory. 0, or -1 if there are fewer. */
+/*
+ * Two nodes with memory: the first, and that of the CPU that the rival runs on,
+ * where what it makes anew comes to be; else the second. 0, or -1 if there are
+ * fewer.
+ */
 int contest_nodes(struct contest *c);
 
 /* After pages_map() or pages_over(): fill them on the first node. 0 or -1. */
