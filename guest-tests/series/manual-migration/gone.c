@@ -26,6 +26,7 @@
 #include "counters.h"
 #include "holder.h"
 #include "migrate_file_steps.h"
+#include "nodes.h"
 #include "proc.h"
 #include "race_pages.h"
 #include "scene.h"
@@ -107,10 +108,15 @@ TEST_F(gone, told_after_the_end)
 	TOLD(COUNT, 0, 0);
 }
 
+/* The node that the program is to run on, and so to have its memory. */
+static int home;
+
 /* A program that waits for its input to end. */
 static long become_cat(struct pages *p)
 {
 	(void)p;
+	if (nodes_run_on(home))
+		_exit(98);
 	execl("/bin/busybox", "cat", (char *)NULL);
 	_exit(99);
 }
@@ -131,6 +137,7 @@ TEST_F(gone, executed)
 				  chore_populate_anew));
 	ASSERT_NE(pid, self->holder.peer.pid);
 	OPEN(self->holder.peer.pid);
+	home = self->a;
 	EXPECT_EQ(-1, holder_call(&self->holder, become_cat));
 	GONE();
 
