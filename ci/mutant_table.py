@@ -66,7 +66,8 @@ def render(mutants: Sequence[Mutant], results: Mapping[str, MutantResult]) -> It
     yield "|---|---|---|---|---|---|"
     for mutant, result in zip(mutants, told, strict=True):
         items = ", ".join(map(str, mutant.contract))
-        where = ", ".join(mutant.files)
+        on = f" with {', '.join(mutant.builds_on)}" if mutant.builds_on else ""
+        where = ", ".join(mutant.files) + on
         row = (mutant.name, where, mutant.subject, items, str(result.status), _tell_why(result))
         yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
     yield ""
