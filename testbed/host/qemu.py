@@ -4,7 +4,6 @@ It runs as nobody where root starts it, and inherits all that it reads and write
 """
 
 import contextlib
-import os
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -76,8 +75,8 @@ class Qemu:
                     log.unlink()
 
 
-def start(request: BootRequest, *, state: Path | None = None) -> Qemu:
-    """Start QEMU: boot, or with ``state`` run on from there.
+def start(request: BootRequest, *, state_fd: int | None = None) -> Qemu:
+    """Start QEMU: boot, or with the state in the file ``state_fd`` run on from there.
 
     Raises :class:`InfraError` with QEMU's words when it does not start.
     """
@@ -94,12 +93,12 @@ def start(request: BootRequest, *, state: Path | None = None) -> Qemu:
             Machine(
                 topology=request.topology,
                 kernel=f"/dev/fd/{theirs.give(memfile.load(request.kernel))}",
-                initrd="" if state else f"/dev/fd/{theirs.give(memfile.load(request.initrd))}",
+                initrd=_give_initrd(request, theirs) if state_fd is None else "",
                 accel=request.accel,
                 console_fd=console_fd,
                 qmp_fd=qmp_fd,
                 port_fd=port_fd,
-                state_fd=theirs.give(os.open(state, os.O_RDONLY | os.O_CLOEXEC)) if state else None,
+                state_fd=None if state_fd is None else theirs.lend(state_fd),
                 swap_fds=tuple(
                     theirs.give(memfile.make_swap(size)) for size in request.topology.swap_mib
                 ),
@@ -120,6 +119,10 @@ def start(request: BootRequest, *, state: Path | None = None) -> Qemu:
         if ticket is not None:
             ticket.release()
         raise
+
+
+def _give_initrd(request: BootRequest, theirs: Bequest) -> str:
+    return f"/dev/fd/{theirs.give(memfile.load(request.initrd))}"
 
 
 def _connect(

@@ -115,12 +115,15 @@ class Snapshots:
         request = replace(self._request, log_name=log_name)
         _date(state.folder)
         path = state.folder / _STATE
-        if not path.is_file():
-            raise StateUnusableError("another run has removed it")
         try:
-            vm = Vm(qemu.start(request, state=path), request.topology)
-        except QemuNotStartedError as err:
-            raise StateUnusableError(str(err).splitlines()[-1]) from err
+            file = path.open("rb")
+        except FileNotFoundError as err:
+            raise StateUnusableError("another run has removed it") from err
+        with file:  # open from here on: it may be removed while there is no room for a guest
+            try:
+                vm = Vm(qemu.start(request, state_fd=file.fileno()), request.topology)
+            except QemuNotStartedError as err:
+                raise StateUnusableError(str(err).splitlines()[-1]) from err
         try:
             vm.refresh()
         except (GuestLostError, GuestTimeoutError) as err:

@@ -17,12 +17,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from testbed.core.events import Noted
 from testbed.core.result import Verdict
-from testbed.host import catalog, keys
+from testbed.host import catalog, keys, qemu
 from testbed.host.accel import Accel, read_qemu_version
 from testbed.host.builder import Kernel
 from testbed.host.guest_image import GuestImage
 from testbed.host.qemu import BootRequest
-from testbed.host.snapshot import KIND, SavedState, Snapshots, name_parts
+from testbed.host.snapshot import KIND, SavedState, Snapshots, StateUnusableError, name_parts
 from testbed.host.store import Store
 from testbed.host.vm import Vm
 from testbed.tests.vm.suite import Machine, SuiteRun, run_suite
@@ -100,6 +100,23 @@ def test_of_two_runs_that_want_one_state_one_boots(two_runs: list[SuiteRun]) -> 
     booted = [(run.logs / "vm-boot.qmp.jsonl").is_file() for run in two_runs]
     assert sorted(booted) == [False, True]
     assert all((run.logs / "vm-boot.console.log").is_file() for run in two_runs)
+
+
+def test_a_state_that_is_removed_while_there_is_no_room_is_restored(
+    snapshots: Snapshots, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = get_state(snapshots)
+    start = qemu.start
+
+    def lose_it_first(request: BootRequest, *, state_fd: int | None = None) -> qemu.Qemu:
+        shutil.rmtree(state.folder)
+        return start(request, state_fd=state_fd)
+
+    monkeypatch.setattr(qemu, "start", lose_it_first)
+    with closing(snapshots.restore(state, log_name="late")) as vm:
+        assert vm.run("echo here").stdout.strip() == "here"
+    with pytest.raises(StateUnusableError, match="another run has removed it"):
+        snapshots.restore(state, log_name="later")
 
 
 def truncate(state: Path) -> None:
