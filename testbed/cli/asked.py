@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from testbed.cli.options import QUICK_PLAN, Commit, Git, PlanFile, Series, Source, Tree
+from testbed.cli.options import (
+    QUICK_PLAN,
+    Commit,
+    Fragments,
+    Git,
+    PlanFile,
+    Series,
+    Source,
+    Tree,
+)
 from testbed.core.plan import Mode, Plan
 from testbed.core.request import RunRequest
 from testbed.errors import UserError
@@ -24,6 +33,7 @@ class Asked:
     source: str | None = None
     tree: Path | None = None
     commit: str | None = None
+    fragments: tuple[str, ...] = ()
 
     @property
     def is_anything(self) -> bool:
@@ -43,12 +53,21 @@ def takes_kernels(command: Callable[..., int]) -> Callable[..., int]:
         source: str | None,
         tree: Path | None,
         commit: str | None,
+        fragments: tuple[str, ...],
         **others: object,
     ) -> int:
-        asked = Asked(plan=plan, series=series, git=git, source=source, tree=tree, commit=commit)
+        asked = Asked(
+            plan=plan,
+            series=series,
+            git=git,
+            source=source,
+            tree=tree,
+            commit=commit,
+            fragments=fragments,
+        )
         return command(asked=asked, **others)
 
-    for option in (Commit, Git, Tree, Source, Series, PlanFile):
+    for option in (Commit, Git, Tree, Source, Fragments, Series, PlanFile):
         wrapper = option(wrapper)
     return wrapper
 
@@ -64,6 +83,10 @@ def make_request(asked: Asked, *, has_default_series: bool = True, **given: obje
         raise UserError("--git RANGE has its own base: leave --commit out")
     path = asked.plan or data_dir() / QUICK_PLAN
     plan = catalog.load_plan(path)
+    if asked.fragments:
+        catalog.load_fragments(asked.fragments)  # refuses names that are not known
+        kconfig = tuple(dict.fromkeys((*plan.kconfig, *asked.fragments)))
+        plan = plan.model_copy(update={"kconfig": kconfig})
     if asked.git or not has_default_series:
         plan = plan.model_copy(update={"series": ()})
     return RunRequest(

@@ -83,8 +83,10 @@ def run(  # noqa: PLR0913 - one argument an option
         raise UserError("--no-series excludes --series and --git")
     if each_patch and (no_series or kernel):
         raise UserError("--each-patch goes with patches: give --series or --git")
-    if kernel and (asked.series or asked.git or asked.tree or asked.source):
-        raise UserError("--kernel is built already: no --series, --git, --tree, --source with it")
+    if kernel and (asked.series or asked.git or asked.tree or asked.source or asked.fragments):
+        raise UserError(
+            "--kernel is built already: no --series, --git, --tree, --source, --kconfig with it"
+        )
     if kconfig and not kernel:
         raise UserError("--config is the .config of --kernel: give both")
     request = make_request(

@@ -31,6 +31,13 @@ Tree = click.option(
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="A kernel tree of your own, git or unpacked; it is never written to.",
 )
+Fragments = click.option(
+    "--kconfig",
+    "fragments",
+    multiple=True,
+    metavar="NAME",
+    help="A kconfig fragment besides the plan's, such as kasan; repeatable.",
+)
 PlanFile = click.option(
     "--plan", type=click.Path(dir_okay=False, path_type=Path), help=f"The plan.  [{QUICK_PLAN}]"
 )

@@ -172,6 +172,7 @@ def _render(end: BisectEnd, wanted: BisectRequest, asked: Asked) -> tuple[str, .
         ("--mode", plan.mode if plan.mode != "normal" else ""),
     )
     command = ["testbed", "run", *(str(w) for option in options if option[1] for w in option)]
+    command += [word for name in asked.fragments for word in ("--kconfig", name)]
     if end.stack:
         command += ["--git", asked.git] if asked.git else []
         command += ["--commit", asked.commit] if asked.commit else []

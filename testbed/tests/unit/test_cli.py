@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from testbed.cli import cli
+from testbed.cli.asked import Asked, make_request
 from testbed.host import proc
 
 PLAN = "kconfig: [base]\ntopologies: [two-nodes]\ntests: [migrate]\n"
@@ -61,6 +62,15 @@ def test_an_unknown_series_or_topology_on_the_command_line_is_exit_2(tmp_path: P
     done = call("run", "-t", "ten-nodes", folder=tmp_path)
     assert (done.returncode, done.output.count("\n")) == (2, 1)
     assert "'ten-nodes' is no topology" in done.output
+    done = call("run", "--kconfig", "kasann", folder=tmp_path)
+    assert (done.returncode, done.output.count("\n")) == (2, 1)
+    assert "'kasann' is no kconfig fragment (did you mean kasan?)" in done.output
+
+
+def test_a_fragment_of_the_command_line_goes_behind_the_plan_s(tmp_path: Path) -> None:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    asked = Asked(plan=tmp_path / "plan.yaml", fragments=("kasan", "base"))
+    assert make_request(asked).plan.kconfig == ("base", "kasan")
 
 
 @pytest.mark.parametrize(
