@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from ci.marked import rewrite
 from testbed.core.events import Finished, read_events
 from testbed.core.result import Verdict
 from testbed.host.project import data_dir
@@ -63,9 +64,7 @@ def main(*, events: tuple[str, ...]) -> None:
     numbers = {mode: read_metrics(Path(files[mode])) for mode in _MODES}
     folder = data_dir() / _FOLDER
     (folder / "fragmentation.svg").write_text("\n".join(draw(numbers)) + "\n", encoding="utf-8")
-    readme = folder / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(splice(text, "\n".join(render(numbers))), encoding="utf-8")
+    rewrite(folder / "README.md", render(numbers), begin=BEGIN, end=END)
 
 
 def read_metrics(path: Path) -> dict[str, float]:
@@ -125,15 +124,6 @@ def render(numbers: Numbers) -> Iterator[str]:
 def tell(panel: Panel, value: float) -> str:
     """Return a number as it is to be read."""
     return f"{value:.{panel.digits}f}"
-
-
-def splice(text: str, table: str) -> str:
-    """Return ``text`` with ``table`` between its marks; a mark that is not there is an error."""
-    head, found, rest = text.partition(BEGIN)
-    _, found_end, tail = rest.partition(END)
-    if not found or not found_end:
-        raise click.ClickException(f"the README lacks {BEGIN} or {END}")
-    return f"{head}{BEGIN}\n{table}\n{END}{tail}"
 
 
 if __name__ == "__main__":

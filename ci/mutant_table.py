@@ -14,6 +14,7 @@ from typing import Final
 
 import click
 
+from ci.marked import rewrite
 from testbed.core.mutant import Mutant
 from testbed.core.selfcheck import MutantResult, Status, compute_score, load_report
 from testbed.host.project import data_dir
@@ -34,18 +35,7 @@ def main(*, reports: tuple[Path, ...]) -> None:
     mutants = load_mutants(data_dir() / _MUTANTS)
     if missing := [one.name for one in mutants if one.name not in results]:
         raise click.ClickException(f"in none of the reports: {', '.join(missing)}")
-    readme = data_dir() / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(splice(text, "\n".join(render(mutants, results))), encoding="utf-8")
-
-
-def splice(text: str, table: str) -> str:
-    """Return ``text`` with ``table`` between its marks; a mark that is not there is an error."""
-    head, found, rest = text.partition(BEGIN)
-    _, found_end, tail = rest.partition(END)
-    if not found or not found_end:
-        raise click.ClickException(f"the README lacks {BEGIN} or {END}")
-    return f"{head}{BEGIN}\n{table}\n{END}{tail}"
+    rewrite(data_dir() / "README.md", render(mutants, results), begin=BEGIN, end=END)
 
 
 def render(mutants: Sequence[Mutant], results: Mapping[str, MutantResult]) -> Iterator[str]:
