@@ -148,7 +148,7 @@ class Races:
     guest: Guest
     cases: tuple[tuple[str, str], ...]
     verdicts: dict[str, int] = field(default_factory=lambda: {"ok": 0, "not ok": 0})
-    ran: int = 0
+    said: dict[str, str] = field(default_factory=dict)  # by each case that last ended "not ok"
 
     @classmethod
     def find(cls, guest: Guest, provided: frozenset[str]) -> "Races":
@@ -173,8 +173,10 @@ class Races:
         verdict = _VERDICT.search(done.stdout)
         assert verdict is not None, f"{program} {case} ended without a verdict:\n{done.stdout}"
         assert not _LOST.search(done.stdout), f"{program} {case}:\n{done.stdout}"
-        self.verdicts[verdict[0].removesuffix(" 1 ")] += 1
-        self.ran += 1
+        end = verdict[0].removesuffix(" 1 ")
+        self.verdicts[end] += 1
+        if end == "not ok":
+            self.said[f"{program} {case}"] = done.stdout
 
 
 def _list_cases(guest: Guest, program: str) -> list[tuple[str, str]]:

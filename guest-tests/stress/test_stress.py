@@ -9,6 +9,7 @@ left of a first, short storm, which has filled what caches there are.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Final
 
 import pytest
@@ -92,6 +93,7 @@ def report_all(
         report.metric(kind, count, "calls")
     for verdict, count in load.races.verdicts.items():
         report.metric(f"cases that ended {verdict}", count, "cases")
+    report.log("cases", chain.from_iterable(load.races.said.items()))
     report.metric("offlined", load.blocks.offlined, "memory blocks")
     report.metric("stayed online", load.blocks.stayed, "memory blocks")
     for name, change in changes.items():

@@ -1,10 +1,12 @@
 """What a test measured and saw, gathered while it runs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from testbed.core.result import LogFile, Metric, NodeCount, Placement
+from testbed.core.text import make_file_name
 
 
 @dataclass(slots=True)
@@ -15,12 +17,22 @@ class Evidence:
     placements: list[Placement] = field(default_factory=list)
     logs: list[LogFile] = field(default_factory=list)
 
+    def keep(self, kind: str, lines: Iterable[str], *, path: Path) -> None:
+        """Write ``lines`` to a file beside the other logs, which the report then links to."""
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        self.logs.append(LogFile(kind=kind, path=path.name))
+
 
 class Reporter:
-    """The ``report`` fixture: a Python test's way to tell what it measured."""
+    """The ``report`` fixture: a Python test's way to tell what it measured and saw.
 
-    def __init__(self, evidence: Evidence) -> None:
+    ``name`` is the test's, and ``folder`` that of the logs.
+    """
+
+    def __init__(self, evidence: Evidence, *, name: str, folder: Path) -> None:
         self._evidence = evidence
+        self._name = name
+        self._folder = folder
 
     def metric(self, name: str, value: float, unit: str) -> None:
         """Record a measured number; one that is none, such as NaN, is the test's own fault."""
@@ -34,6 +46,11 @@ class Reporter:
         self._evidence.placements.append(placement)
         if not placement.is_as_expected:
             raise AssertionError(f"{what}: expected {_say(expected)}, seen {_say(seen)}")
+
+    def log(self, kind: str, lines: Iterable[str]) -> None:
+        """Keep a text of the test's own, such as what a program in the guest had to say."""
+        file = f"{make_file_name(self._name)}.{make_file_name(kind)}.log"
+        self._evidence.keep(kind, lines, path=self._folder / file)
 
 
 def _count(pages: Mapping[int, int]) -> tuple[NodeCount, ...]:

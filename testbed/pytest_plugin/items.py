@@ -11,7 +11,7 @@ from testbed.core.declared import Declared
 from testbed.core.ktap import judge_case, parse_ktap
 from testbed.core.needs import Needs, parse_needs
 from testbed.core.plain_failure import is_plain_failure
-from testbed.core.result import LogFile, Verdict
+from testbed.core.result import Verdict
 from testbed.core.text import make_file_name, split_lines
 from testbed.errors import PlanError
 from testbed.host.catalog import load_coverage
@@ -144,8 +144,7 @@ class CTestCase(pytest.Item):
 
     def _keep(self, cell: Cell, lines: list[str]) -> None:
         name = f"{make_file_name(self.nodeid)}.ktap"
-        (cell.config.log_dir / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-        self.stash[EVIDENCE_KEY].logs.append(LogFile(kind="ktap", path=name))
+        self.stash[EVIDENCE_KEY].keep("ktap", lines, path=cell.config.log_dir / name)
 
 
 def _check_taint(lines: tuple[str, ...]) -> None:

@@ -226,11 +226,10 @@ def _keep_console(cell: Cell, item: pytest.Item, mark: int) -> None:
         return
     name = f"{make_file_name(item.nodeid)}.test.console.log"
     lines = cell.running_vm.console.lines_since(mark)
-    (cell.config.log_dir / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    logs = item.stash[EVIDENCE_KEY].logs
-    logs.append(LogFile(kind="console", path=name))
+    evidence = item.stash[EVIDENCE_KEY]
+    evidence.keep("console", lines, path=cell.config.log_dir / name)
     if cell.running_vm.console.mark():  # an empty log is removed with its guest
-        logs.append(LogFile(kind="whole console", path=cell.console_log))
+        evidence.logs.append(LogFile(kind="whole console", path=cell.console_log))
 
 
 def _find_missing(needs: Needs, cell: Cell) -> tuple[str, ...]:
@@ -378,8 +377,12 @@ def hotplug(request: pytest.FixtureRequest, vm: Vm) -> Iterator[Hotplug]:
 
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Reporter:
-    """The way to record metrics and placements."""
-    return Reporter(request.node.stash[EVIDENCE_KEY])
+    """The way to record metrics, placements and texts."""
+    return Reporter(
+        request.node.stash[EVIDENCE_KEY],
+        name=request.node.nodeid,
+        folder=_get_cell(request).config.log_dir,
+    )
 
 
 def _get_cell(request: pytest.FixtureRequest) -> Cell:

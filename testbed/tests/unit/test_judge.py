@@ -1,5 +1,7 @@
 """From what ended a test to its verdict, and from its needs to whether it can run."""
 
+from pathlib import Path
+
 import pytest
 
 from testbed.core.applicability import (
@@ -59,9 +61,9 @@ def test_what_a_kernel_lacks_is_told_by_name() -> None:
     assert find_missing_options(needs, None) == ()
 
 
-def test_a_wrong_placement_fails_and_is_kept() -> None:
+def test_a_wrong_placement_fails_and_is_kept(tmp_path: Path) -> None:
     evidence = Evidence()
-    reporter = Reporter(evidence)
+    reporter = Reporter(evidence, name="a", folder=tmp_path)
     reporter.metric("move", 1.5, "us/page")
     reporter.placement("right", expected={1: 4, 0: 0}, seen={1: 4})
     with pytest.raises(AssertionError, match=r"wrong: expected node 1: 4 pages, seen node 0: 4"):
@@ -69,3 +71,11 @@ def test_a_wrong_placement_fails_and_is_kept() -> None:
     assert [placement.is_as_expected for placement in evidence.placements] == [True, False]
     assert evidence.placements[1].seen == (NodeCount(node=0, pages=4),)
     assert evidence.metrics[0].unit == "us/page"
+
+
+def test_a_text_of_a_test_is_kept_beside_the_other_logs(tmp_path: Path) -> None:
+    evidence = Evidence()
+    Reporter(evidence, name="a.py::test_it", folder=tmp_path).log("what/it said", ["one", "two"])
+    (log,) = evidence.logs
+    assert log.kind == "what/it said"
+    assert (tmp_path / log.path).read_text() == "one\ntwo\n"
