@@ -56,7 +56,7 @@ _VERDICT: Final = re.compile(r"^(?:ok|not ok) 1 ", re.MULTILINE)
 _LOST: Final = re.compile(r"lost their content|without their content|content at \+|bad words in")
 
 # The kernel tries to empty a block until it succeeds, or a signal comes (offline_pages(), 6.12).
-_OFFLINE_S: Final = 10
+_OFFLINE_S: Final = 60
 _BLOCK_S: Final = 240.0
 _TURN: Final = (
     "cd /sys/devices/system/memory/memory{block}; "
@@ -169,7 +169,7 @@ class Races:
             yield
 
     def _run(self, program: str, case: str) -> None:
-        done = self.guest.run(f"{program} -r {case}", timeout_s=_CASE_S, check=False)
+        done = self.guest.run(f"{program} -r {case} 2>&1", timeout_s=_CASE_S, check=False)
         verdict = _VERDICT.search(done.stdout)
         assert verdict is not None, f"{program} {case} ended without a verdict:\n{done.stdout}"
         assert not _LOST.search(done.stdout), f"{program} {case}:\n{done.stdout}"
