@@ -15,7 +15,7 @@ from testbed.core.applicability import (
     find_missing_options,
 )
 from testbed.core.events import BOOT_TEST, Collected, Finished, NotApplicable, Started
-from testbed.core.needs import Needs, Scope, parse_marker_needs
+from testbed.core.needs import Needs, Scope, allow_time, parse_marker_needs
 from testbed.core.placement import explain_placed
 from testbed.core.result import LogFile, TestResult, Verdict
 from testbed.core.text import clean, make_file_name
@@ -106,7 +106,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     hosted: list[pytest.Item] = []
     for item in items:
         item.stash[EVIDENCE_KEY] = Evidence()
-        needs = item.stash.setdefault(NEEDS_KEY, _read_markers(item))
+        needs = item.stash.get(NEEDS_KEY, None) or _read_markers(item)
+        needs = item.stash[NEEDS_KEY] = allow_time(needs, cell.config.kconfig)
         reason = explain_unhosted(needs, cell.config.topology)
         reason = reason or explain_placed(needs, placement, before)
         if cell.is_deterministic and not isinstance(item, CTestCase):

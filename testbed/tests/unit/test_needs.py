@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from testbed.core.needs import FileNeeds, Needs, list_options, parse_marker_needs, parse_needs
+from testbed.core.needs import (
+    FileNeeds,
+    Needs,
+    allow_time,
+    list_options,
+    parse_marker_needs,
+    parse_needs,
+)
 from testbed.errors import PlanError
 from testbed.host.catalog import NO_SUITES
 from testbed.host.project import data_dir
@@ -220,3 +227,11 @@ PROGRAMS = sorted(
 @pytest.mark.parametrize("path", PROGRAMS, ids=lambda path: path.name)
 def test_every_c_test_of_this_project_says_what_the_kernel_must_have(path: Path) -> None:
     assert parse_needs(path.read_text(encoding="utf-8"), filename=path.name).common.kconfig
+
+
+@pytest.mark.parametrize("option", ["KASAN", "PROVE_LOCKING"])
+def test_a_slow_checker_gives_a_case_more_time(option: str) -> None:
+    needs = Needs(nodes=2, timeout_s=30)
+    assert allow_time(needs, {"NUMA", option}) == Needs(nodes=2, timeout_s=120)
+    assert allow_time(needs, {"NUMA"}) == needs
+    assert allow_time(needs, None) == needs
