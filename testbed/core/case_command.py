@@ -9,9 +9,14 @@ _TELL_TAINT: Final = f'echo "{TAINT_LINE}$(cat /proc/sys/kernel/tainted)"'
 _STATUS_OF_KILLED: Final = 137  # 128 + SIGKILL, as timeout(1) of busybox reports it
 
 
-def make_case_command(program: str, case: str) -> str:
-    """Return the command for ``case``; it tells the kernel's taint before and after it."""
+def make_case_command(program: str, case: str, *, slowness: int = 1) -> str:
+    """Return the command for ``case``; it tells the kernel's taint before and after it.
+
+    The case may take ``slowness`` times as long as the harness gives it (lib/harness.h).
+    """
     run = f"{shlex.quote(program)} -r {shlex.quote(case)}"
+    if slowness != 1:
+        run = f"TESTBED_SLOWNESS={slowness} {run}"
     return f"{_TELL_TAINT}; {run}; status=$?; echo; {_TELL_TAINT}; exit $status"
 
 

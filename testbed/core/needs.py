@@ -21,11 +21,6 @@ from testbed.core.strict_yaml import StrictModel, describe_invalid, parse_yaml
 from testbed.core.text import shorten_middle
 from testbed.errors import PlanError
 
-# Checkers that make a kernel several times slower, and the factor that LTP has for all of them
-# (tst_has_slow_kconfig(), lib/tst_kconfig.c).
-_SLOW_OPTIONS: Final = frozenset({"KASAN", "KCSAN", "KMSAN", "PROVE_LOCKING", "DEBUG_PAGEALLOC"})
-_SLOW_FACTOR: Final = 4.0
-
 _SHOWN_CASES_CHARS: Final = 300
 _EXAMPLE: Final = "testbed:, then indented keys such as nodes: 2"
 
@@ -134,14 +129,9 @@ def list_options(needs: Needs, *, release: str) -> tuple[str, ...]:
     )
 
 
-def allow_time(needs: Needs, kconfig: Iterable[str] | None) -> Needs:
-    """Return ``needs`` with the time that a case may take on a kernel that has ``kconfig``.
-
-    One with a slow checker gets four times as much.
-    """
-    if kconfig is None or _SLOW_OPTIONS.isdisjoint(kconfig):
-        return needs
-    return needs.model_copy(update={"timeout_s": needs.timeout_s * _SLOW_FACTOR})
+def allow_time(needs: Needs, *, slowness: int) -> Needs:
+    """Return ``needs`` with the time of a case on a kernel that is so many times slower."""
+    return needs.model_copy(update={"timeout_s": needs.timeout_s * slowness})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

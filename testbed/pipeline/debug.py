@@ -22,6 +22,7 @@ from testbed.core.find_test import FoundTest, find_test
 from testbed.core.plan import Mode
 from testbed.core.record import Role, RunRecord, load_record
 from testbed.core.request import RunRequest, parse_request
+from testbed.core.slowness import find_slowness
 from testbed.core.topology import Topology
 from testbed.errors import TestbedError, UserError
 from testbed.host import catalog, debugger, qemu
@@ -77,6 +78,12 @@ class Target:
         """The path in the guest and the case's name, for a C test; None for any other."""
         file, separator, case = self.found.test.id.partition(".c::")
         return (f"/tests/{file}", case) if separator else None
+
+    @property
+    def slowness(self) -> int:
+        """How many times as long as on a plain kernel the test may take."""
+        config = self.kernel.config
+        return find_slowness(catalog.read_enabled_options(config) if config.is_file() else None)
 
 
 def find_target(runs_dir: Path, run: str, test: str, *, cell: str, store: Store) -> Target:
@@ -296,7 +303,7 @@ def _start(
         vm = Vm(qemu.start(request), request.topology)
         return vm, _await_boot
     program, case = target.program
-    command = make_case_command(program, case)
+    command = make_case_command(program, case, slowness=target.slowness)
     parts = name_parts(image=target.image.key, qemu_version=read_qemu_version(), accel=target.accel)
     snapshots = Snapshots(store, request, parts=parts, say=say)
     state = snapshots.get()

@@ -8,7 +8,7 @@ from typing import Final
 from testbed.core.capacity import need_of
 from testbed.core.case_command import limit_guest_time, make_case_command
 from testbed.core.events import BOOT_TEST
-from testbed.core.needs import parse_needs
+from testbed.core.needs import allow_time, parse_needs
 from testbed.errors import UserError
 from testbed.host import catalog, debugger
 from testbed.host.admission import open_admission
@@ -54,6 +54,8 @@ def replay_in_gdb(
     program, case = target.program
     source = catalog.guest_tests_dir() / f"{target.found.test.id.partition('::')[0]}"
     needs = parse_needs(source.read_text(encoding="utf-8"), filename=str(source)).for_case(case)
+    timeout_s = allow_time(needs, slowness=target.slowness).timeout_s
+    command = make_case_command(program, case, slowness=target.slowness)
     log_dir = Path(tempfile.mkdtemp(prefix="testbed-replay-"))
     say(f"logs: {log_dir}; the guest waits at its first instruction")
     topology = load_topology(target)
@@ -65,7 +67,7 @@ def replay_in_gdb(
             kernel=target.kernel.image,
             initrd=target.image.initrd,
             topology=topology,
-            commands=limit_guest_time(make_case_command(program, case), needs.timeout_s),
+            commands=limit_guest_time(command, timeout_s),
             log_dir=log_dir,
             seed=target.seed,
             timeout_s=None,

@@ -26,6 +26,7 @@ from testbed.core.events import (
 from testbed.core.needs import Start
 from testbed.core.plan import Mode
 from testbed.core.result import Crash, LogFile, TestResult, Verdict
+from testbed.core.slowness import find_slowness
 from testbed.core.topology import Topology
 from testbed.errors import InfraError
 from testbed.host.admission import Admission, open_admission
@@ -86,6 +87,11 @@ class CellConfig:
     seed: int = 0
     keeps_vmcore: bool = False
     gcov: tuple[str, ...] = ()
+
+    @property
+    def slowness(self) -> int:
+        """How many times as long as on a plain kernel a test may take."""
+        return find_slowness(self.kconfig)
 
 
 @dataclass(slots=True)

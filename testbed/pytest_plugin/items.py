@@ -116,7 +116,7 @@ class CTestCase(pytest.Item):
 
     def _run(self, cell: Cell) -> PortResult:
         needs = self.stash[NEEDS_KEY]
-        command = make_case_command(self.program, self.name)
+        command = make_case_command(self.program, self.name, slowness=cell.config.slowness)
         if cell.is_deterministic:
             return run_case(
                 cell,

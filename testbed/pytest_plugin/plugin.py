@@ -107,7 +107,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         item.stash[EVIDENCE_KEY] = Evidence()
         needs = item.stash.get(NEEDS_KEY, None) or _read_markers(item)
-        needs = item.stash[NEEDS_KEY] = allow_time(needs, cell.config.kconfig)
+        needs = item.stash[NEEDS_KEY] = allow_time(needs, slowness=cell.config.slowness)
         reason = explain_unhosted(needs, cell.config.topology)
         reason = reason or explain_placed(needs, placement, before)
         if cell.is_deterministic and not isinstance(item, CTestCase):
