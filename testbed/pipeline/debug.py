@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from testbed.core.case_command import make_case_command
 from testbed.core.events import BOOT_TEST
 from testbed.core.find_test import FoundTest, find_test
+from testbed.core.kasan_shadow import make_room_for_shadow
 from testbed.core.plan import Mode
 from testbed.core.record import Role, RunRecord, load_record
 from testbed.core.request import RunRequest, parse_request
@@ -80,10 +81,15 @@ class Target:
         return (f"/tests/{file}", case) if separator else None
 
     @property
+    def kconfig(self) -> frozenset[str] | None:
+        """The options of the kernel that are on; None where it came without its configuration."""
+        config = self.kernel.config
+        return catalog.read_enabled_options(config) if config.is_file() else None
+
+    @property
     def slowness(self) -> int:
         """How many times as long as on a plain kernel the test may take."""
-        config = self.kernel.config
-        return find_slowness(catalog.read_enabled_options(config) if config.is_file() else None)
+        return find_slowness(self.kconfig)
 
 
 def find_target(runs_dir: Path, run: str, test: str, *, cell: str, store: Store) -> Target:
@@ -202,7 +208,8 @@ def open_gdb(
 def load_topology(target: Target) -> Topology:
     """Return the machine that the test ran on."""
     with contextlib.chdir(target.workdir):  # a topology may be a relative path
-        return catalog.load_topology(target.found.cell.topology)
+        topology = catalog.load_topology(target.found.cell.topology)
+    return make_room_for_shadow(topology, target.kconfig)
 
 
 def build_replay_argv(target: Target, *, log_dir: Path) -> tuple[str, ...]:

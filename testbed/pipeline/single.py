@@ -4,6 +4,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from testbed.core.kasan_shadow import make_room_for_shadow
 from testbed.core.request import RunRequest
 from testbed.core.wishes import add_wishes
 from testbed.errors import UserError
@@ -58,6 +59,8 @@ def boot_guest(
         if isinstance(newest, BuildFailure):
             raise UserError(f"nothing to boot: the kernel does not build: {newest.error}")
         kernel = newest.image
+        options = catalog.read_enabled_options(newest.config)
+        machine = make_room_for_shadow(machine, options)
         harness = choose_harness(store, newest.harness_dir, say=observer.say)
     else:
         harness = find_harness(store, request.plan.source)

@@ -6,6 +6,7 @@ from typing import Final, cast, get_args
 import pytest
 
 from testbed.core.events import Noted
+from testbed.core.kasan_shadow import make_room_for_shadow
 from testbed.core.placement import Placement
 from testbed.core.plan import Mode
 from testbed.core.topology import Topology
@@ -84,12 +85,14 @@ def make_cell(config: pytest.Config) -> Cell:
         )
     log_dir = Path(read_option(config, "--log-dir") or "testbed-logs").absolute()
     log_dir.mkdir(parents=True, exist_ok=True)
-    kconfig = read_option(config, "--kernel-config")
+    file = read_option(config, "--kernel-config")
+    kconfig = catalog.read_enabled_options(Path(file)) if file else None
+    machine = catalog.load_topology(str(required["--topology"]))
     wake = read_option(config, "--events-wake")
     cell_config = CellConfig(
         kernel=Path(str(required["--kernel"])).absolute(),
         image=load_guest_image(Path(str(required["--guest-image"])).absolute()),
-        topology=catalog.load_topology(str(required["--topology"])),
+        topology=make_room_for_shadow(machine, kconfig),
         accel=read_option(config, "--accel") or "tcg",
         qemu_version=read_qemu_version(),
         log_dir=log_dir,
@@ -98,7 +101,7 @@ def make_cell(config: pytest.Config) -> Cell:
         seed=int(read_option(config, "--seed") or 0),
         keeps_vmcore=read_option(config, "--vmcore") == "yes",
         gcov=_split(config, "--gcov"),
-        kconfig=catalog.read_enabled_options(Path(kconfig)) if kconfig else None,
+        kconfig=kconfig,
     )
     sink = EventSink(path=log_dir / EVENTS_FILE, wake=Path(wake) if wake else None)
 
