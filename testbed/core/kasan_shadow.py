@@ -1,5 +1,6 @@
 """The shadow of KASAN, which takes an eighth of a guest's memory, and all of it from one node."""
 
+import math
 from collections.abc import Iterable
 from typing import Final
 
@@ -17,14 +18,20 @@ def make_room_for_shadow(topology: Topology, kconfig: Iterable[str] | None) -> T
     """
     if kconfig is None or "KASAN" not in kconfig:
         return topology
-    shadow_mib = topology.boot_memory_mib // _SHADOW_SHARE
-    more_mib = -(-shadow_mib // MEMORY_BLOCK_MIB) * MEMORY_BLOCK_MIB
+    # What is added has a shadow, too. By whole blocks: all other nodes begin where they did in one.
+    more_mib = _round_up(topology.boot_memory_mib / (_SHADOW_SHARE - 1))
     first = topology.memory_nodes[0]
     nodes = [
         node.model_copy(update={"memory_mib": node.memory_mib + more_mib}) if i == first else node
         for i, node in enumerate(topology.nodes)
     ]
+    shadow_mib = (topology.boot_memory_mib + more_mib) // _SHADOW_SHARE
     hotplug = {"max_memory_mib": topology.max_memory_mib + more_mib}
     return topology.model_copy(
-        update={"nodes": tuple(nodes), **(hotplug if topology.max_memory_mib else {})}
+        update={"nodes": tuple(nodes), "shadow_mib": shadow_mib}
+        | (hotplug if topology.max_memory_mib else {})
     )
+
+
+def _round_up(mib: float) -> int:
+    return math.ceil(mib / MEMORY_BLOCK_MIB) * MEMORY_BLOCK_MIB

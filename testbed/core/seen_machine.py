@@ -32,11 +32,11 @@ echo '{_END}'
 _VIRTIO_ID_MEM: Final = 24  # virtio 1.2, 5: device types
 
 # MemTotal is what the page allocator manages, less than the firmware gave. In proportion: the
-# memmap (64 bytes a page), page_owner's page_ext (about as much), KASAN's shadow (an eighth), a
-# sixth together. Fixed: the kernel's image (up to 50 MiB with KASAN), hash tables; and, where
-# memory may lie above 4 GiB, the 64 MiB of swiotlb on some node (pci_swiotlb_detect() in
-# arch/x86/kernel/pci-dma.c, 6.12). A node that is missing is found all the same, and memory that
-# went elsewhere, since no node may have more than was asked for.
+# memmap (64 bytes a page), page_owner's page_ext (about as much), KASAN's shadow (an eighth, where
+# the topology does not tell of it), a sixth together. Fixed: the kernel's image (up to 50 MiB with
+# KASAN), hash tables; and, where memory may lie above 4 GiB, the 64 MiB of swiotlb on some node
+# (pci_swiotlb_detect() in arch/x86/kernel/pci-dma.c, 6.12). A node that is missing is found all
+# the same, and memory that went elsewhere, since no node may have more than was asked for.
 _RESERVED_SHARE: Final = 0.2
 _RESERVED_MIB: Final = 64
 _SWIOTLB_MIB: Final = 64
@@ -287,7 +287,8 @@ def _compare_nodes(topology: Topology, seen: SeenMachine) -> Iterator[str]:
             format_list(node.cpus),
         )
         plugged = sum(d.requested_mib for d in topology.virtio_mem if d.node == number)
-        least_mib = asked.memory_mib * (1 - _RESERVED_SHARE) - reserved_mib
+        shadow_mib = topology.shadow_mib if number == topology.memory_nodes[0] else 0
+        least_mib = (asked.memory_mib - shadow_mib) * (1 - _RESERVED_SHARE) - reserved_mib
         is_enough = node.memory_kib > 0 and node.memory_kib >= least_mib * _KIB_PER_MIB
         is_too_much = node.memory_kib > (asked.memory_mib + plugged) * _KIB_PER_MIB
         if is_too_much or (asked.memory_mib and not is_enough):

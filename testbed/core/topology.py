@@ -290,9 +290,14 @@ class TopologyText(StrictModel):
 
 
 class Topology(TopologyText):
-    """A machine; ``name`` is what plans call it by."""
+    """A machine; ``name`` is what plans call it by.
+
+    ``shadow_mib`` of the first node's memory are the kernel's before it counts what it has: see
+    :mod:`testbed.core.kasan_shadow`.
+    """
 
     name: str
+    shadow_mib: int = 0
 
 
 def _is_square(table: tuple[tuple[object, ...], ...], count: int) -> bool:

@@ -12,13 +12,14 @@ def test_the_first_node_with_memory_has_room_for_the_shadow_of_all() -> None:
     assert [node.memory_mib for node in roomy.nodes] == [512, *[128] * 7]
     assert roomy.max_memory_mib == eight.max_memory_mib == 0
     assert roomy.cpus == eight.cpus
+    assert roomy.shadow_mib == (512 + 7 * 128) // 8
 
 
 def test_what_can_be_plugged_is_as_much_as_before() -> None:
     hotplug = catalog.load_topology("three-nodes-hotplug")
     roomy = make_room_for_shadow(hotplug, {"KASAN"})
     more_mib = roomy.boot_memory_mib - hotplug.boot_memory_mib
-    assert more_mib == 128
+    assert more_mib == 256
     assert roomy.max_memory_mib == hotplug.max_memory_mib + more_mib
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from testbed.core.kasan_shadow import make_room_for_shadow
 from testbed.core.seen_machine import (
     FACTS_SCRIPT,
     SeenMachine,
@@ -216,6 +217,19 @@ def test_a_kernel_may_keep_some_memory_to_itself(
     devices = len(topology.virtio_mem)
     found = compare_machine(topology, replace(seen, nodes=nodes, virtio_mems=devices))
     assert found == ((difference,) if difference else ())
+
+
+def test_a_kasan_kernel_keeps_its_shadow_to_itself_on_the_first_node() -> None:
+    topology = make_room_for_shadow(catalog.load_topology("eight-nodes"), {"KASAN"})
+    seen = parse_seen(read("eight-nodes"))
+    nodes = (replace(seen.nodes[0], memory_kib=299 * MIB), *seen.nodes[1:])  # as it was on 6.12
+
+    assert compare_machine(topology, replace(seen, nodes=nodes)) == ()
+
+    unshadowed = topology.model_copy(update={"shadow_mib": 0})
+    assert compare_machine(unshadowed, replace(seen, nodes=nodes)) == (
+        "node 0: 512 MiB asked for, 299 MiB seen",
+    )
 
 
 def test_a_small_node_without_any_memory_is_missed() -> None:
