@@ -38,6 +38,7 @@
 #include <sys/mman.h>
 
 #include "advised.h"
+#include "deadline.h"
 #include "metric.h"
 #include "nodes.h"
 #include "pagemap.h"
@@ -219,7 +220,7 @@ TEST_F(advice, untouched_pages)
 
 static const char *await_in_memory(struct advised *a)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 
 	while (advised_in_memory(a, 0, COUNT) != COUNT) {
 		if (metric_now_us() > deadline)

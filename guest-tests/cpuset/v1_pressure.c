@@ -26,6 +26,7 @@
 
 #include "cpuset_scene.h"
 #include "cpuset_tree.h"
+#include "deadline.h"
 #include "metric.h"
 #include "proc.h"
 
@@ -86,7 +87,7 @@ static long pressure_of(const char *name)
 
 static long await_pressure(const char *name)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	long pressure;
 
 	do {

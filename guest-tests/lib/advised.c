@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "advised.h"
+#include "deadline.h"
 #include "metric.h"
 #include "pattern.h"
 #include "syscalls.h"
@@ -179,7 +180,7 @@ long advised_in_memory(struct advised *a, long first, long count)
  */
 const char *advised_page_out(struct advised *a, long first, long count)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	long error, in;
 
 	for (;;) {

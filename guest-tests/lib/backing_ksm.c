@@ -7,6 +7,7 @@
 #include <linux/kernel-page-flags.h>
 
 #include "backings.h"
+#include "deadline.h"
 #include "metric.h"
 #include "pagemap.h"
 #include "pattern.h"
@@ -58,7 +59,7 @@ static bool is_merged_with(struct area *area, char *copy)
 /* Fill @copy with the same, and have ksmd run until both are one. */
 static long merge_with(struct area *area, char *copy)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	struct pages *p = area->pages;
 	long i;
 

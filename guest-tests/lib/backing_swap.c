@@ -9,6 +9,7 @@
 #include <linux/kernel-page-flags.h>
 
 #include "backings.h"
+#include "deadline.h"
 #include "metric.h"
 #include "pagemap.h"
 #include "pattern.h"
@@ -53,7 +54,7 @@ long area_drain(struct area *area)
  */
 const char *area_page_out(struct area *area)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	struct pages *p = area->pages;
 
 	while (!area_is_out(area)) {

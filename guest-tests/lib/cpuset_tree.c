@@ -13,6 +13,7 @@
 
 #include "cpuset.h"
 #include "cpuset_tree.h"
+#include "deadline.h"
 #include "metric.h"
 #include "proc.h"
 
@@ -58,7 +59,7 @@ static int kill_members(const char *path)
 static int remove_group(const char *path, const struct stat *stat, int type,
 			struct FTW *ftw)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	int error;
 
 	(void)stat;
@@ -95,7 +96,7 @@ static int mount_once(const char *options)
 int cpuset_tree_mount(bool v2_mode)
 {
 	const char *options = v2_mode ? "cpuset,cpuset_v2_mode" : "cpuset";
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	int error;
 
 	if (mkdir(CPUSET_TREE, 0755) && errno != EEXIST)
@@ -130,7 +131,7 @@ static bool is_back_within(double us)
  */
 static int wait_for_v2(void)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 
 	while (!is_back_within(PATIENCE_US)) {
 		if (metric_now_us() > deadline)

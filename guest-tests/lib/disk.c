@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "disk.h"
 #include "pattern.h"
 #include "metric.h"
@@ -40,7 +41,7 @@ static int run(char *const argv[])
 /* Whom it belonged to may have died just now: then it is unmounted soon. */
 static int wait_until_free(void)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	int fd;
 
 	do {

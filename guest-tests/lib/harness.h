@@ -9,19 +9,14 @@
 
 #pragma GCC system_header
 
-#include <stdlib.h>
 #include <unistd.h>
 
-/*
- * The harness ends a case after so many seconds. On a kernel that is slower, as
- * with KASAN, it has so many times as long (testbed/core/slowness.py).
- */
+#include "deadline.h"
+
+/* The harness ends a case after so many seconds, or more on a slow kernel. */
 static inline unsigned int alarm_on_slow_kernel(unsigned int seconds)
 {
-	const char *slowness = getenv("TESTBED_SLOWNESS");
-
-	return alarm(slowness ? seconds * (unsigned int)atoi(slowness) :
-				seconds);
+	return alarm(seconds * deadline_slowness());
 }
 
 #define alarm(seconds)		alarm_on_slow_kernel(seconds)

@@ -6,6 +6,7 @@
 
 #include <linux/kernel-page-flags.h>
 
+#include "deadline.h"
 #include "ksm.h"
 #include "metric.h"
 #include "pagemap.h"
@@ -52,7 +53,7 @@ long ksm_merged(const struct pages *p, const struct pages *q)
 
 const char *ksm_merge(const struct pages *p, const struct pages *q)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 
 	if (proc_write(KSM "run", "1"))
 		return "cannot start ksmd";

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "creds.h"
+#include "deadline.h"
 #include "load.h"
 #include "metric.h"
 #include "writer.h"
@@ -96,7 +97,7 @@ long load_begin(struct load *l, enum load_kind kind, uid_t user)
 
 int load_await(const struct load *l)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	long done;
 
 	if (l->kind == LOAD_WRITERS)

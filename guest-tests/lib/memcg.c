@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "memcg.h"
 #include "metric.h"
 #include "proc.h"
@@ -121,7 +122,7 @@ long memcg_root_on_node(const char *name, int node)
 
 long memcg_wait_on_node(const char *name, int node, long wanted)
 {
-	double deadline = metric_now_us() + STAT_DEADLINE_US;
+	double deadline = deadline_after_us(STAT_DEADLINE_US);
 	long value;
 
 	do {
@@ -150,7 +151,7 @@ long memcg_settled_on_node(const char *name, int node)
 
 int memcg_end(struct memcg *group)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	int error = 0;
 
 	if (!group->begun)

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "deadline.h"
 #include "metric.h"
 #include "pagetypes.h"
 #include "problems.h"
@@ -203,7 +204,7 @@ static long count_in_lists(int node)
  */
 int pagetypes_settle(int node)
 {
-	const double deadline = metric_now_us() + SETTLE_US;
+	const double deadline = deadline_after_us(SETTLE_US);
 	long pages;
 
 	while ((pages = count_in_lists(node)) > 0 &&

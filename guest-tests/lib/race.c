@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "deadline.h"
 #include "metric.h"
 #include "race.h"
 
@@ -122,7 +123,7 @@ static void run_round(struct runner *r, int round)
 
 static void run_rounds(struct runner *r)
 {
-	double deadline = metric_now_us() + RUN_DEADLINE_US;
+	double deadline = deadline_after_us(RUN_DEADLINE_US);
 	struct race *race = r->race;
 	const char *problem;
 	int round;
@@ -176,7 +177,7 @@ const char *race_run(struct race *race)
 
 const char *race_settled(const struct counters *before)
 {
-	double deadline = metric_now_us() + SETTLE_DEADLINE_US;
+	double deadline = deadline_after_us(SETTLE_DEADLINE_US);
 	struct counters now;
 
 	do {

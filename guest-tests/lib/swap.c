@@ -7,6 +7,7 @@
 #include <sys/swap.h>
 #include <unistd.h>
 
+#include "deadline.h"
 #include "metric.h"
 #include "node_stat.h"
 #include "pagemap.h"
@@ -34,7 +35,7 @@ static long still_mapped(const struct pages *p, long first, long count)
 
 const char *swap_out(struct pages *p, long first, long count)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	long mapped;
 
 	problems_clear(&p->problems);
@@ -64,7 +65,7 @@ const char *swap_out(struct pages *p, long first, long count)
 
 const char *swap_out_wholly(struct pages *p, long first, long count)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	const char *problem = swap_out(p, first, count);
 	long i;
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "deadline.h"
 #include "metric.h"
 #include "problems.h"
 #include "race.h"
@@ -150,7 +151,7 @@ static long passes_of(const struct writers *w, int index)
 
 int writers_await_pass(const struct writers *w)
 {
-	double deadline = metric_now_us() + PASS_DEADLINE_US;
+	double deadline = deadline_after_us(PASS_DEADLINE_US);
 	long was[WRITERS];
 	int i;
 

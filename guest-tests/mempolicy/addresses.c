@@ -35,6 +35,7 @@
 #include <sched.h>
 
 #include "cpuset.h"
+#include "deadline.h"
 #include "holder.h"
 #include "metric.h"
 #include "nodes.h"
@@ -206,7 +207,7 @@ TEST_F(addresses, pointers)
 /* Wait until thread @tid sleeps in futex(2). 0 or -1. */
 static int wait_until_in_futex(pid_t pid, pid_t tid)
 {
-	double end = metric_now_us() + 20e6;
+	double end = deadline_after_us(20e6);
 	char path[64], text[256];
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", pid, tid);

@@ -25,6 +25,7 @@
 #include <sched.h>
 #include <sys/mman.h>
 
+#include "deadline.h"
 #include "kernel.h"
 #include "metric.h"
 #include "node_stat.h"
@@ -65,7 +66,7 @@ static int knobs_restore(const struct knobs *k)
 /* Until @pages at least have hint PTEs; one scan goes over all mappings. */
 static const char *make_hints(long pages)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	long made = system_stat("numa_pte_updates");
 
 	if (proc_write(KNOBS "scan_delay_ms", "1") ||

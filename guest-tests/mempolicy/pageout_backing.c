@@ -156,6 +156,7 @@
 
 #include "backing_child.h"
 #include "backings.h"
+#include "deadline.h"
 #include "metric.h"
 #include "nodes.h"
 #include "placement.h"
@@ -277,7 +278,7 @@ static const char *back_on(struct area *area, int node)
 /* Still the same pages, once they are mapped again and no more written. */
 static const char *back_as_they_were(struct area *area)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 
 	if (is_mapped(area))
 		return "pages are still mapped";

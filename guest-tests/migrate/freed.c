@@ -28,6 +28,7 @@
 
 #include "backings.h"
 #include "counters.h"
+#include "deadline.h"
 #include "metric.h"
 #include "movelist.h"
 #include "nodes.h"
@@ -207,7 +208,7 @@ static bool may_be(int status, int to)
 
 TEST_F(freed, move_pages)
 {
-	double end = metric_now_us() + DEADLINE_US;
+	double end = deadline_after_us(DEADLINE_US);
 	int i, to = self->b, moved = 0;
 	struct counters now;
 	long result, calls;
@@ -235,7 +236,7 @@ TEST_F(freed, move_pages)
 
 TEST_F(freed, migrate_pages)
 {
-	double end = metric_now_us() + DEADLINE_US;
+	double end = deadline_after_us(DEADLINE_US);
 	int to = self->b, moved = 0;
 	struct counters now;
 	long calls;

@@ -24,6 +24,7 @@
 
 #include <linux/kernel-page-flags.h>
 
+#include "deadline.h"
 #include "ksm.h"
 #include "metric.h"
 #include "movelist.h"
@@ -86,7 +87,7 @@ static int count_bad(struct pages *p)
 
 FIXTURE_SETUP(ksm)
 {
-	double end = metric_now_us() + DEADLINE_US;
+	double end = deadline_after_us(DEADLINE_US);
 	struct pages *p = &self->pages;
 	unsigned int i;
 
@@ -156,7 +157,7 @@ static const char *write_each_other(struct pages *p)
 /* To and fro with KSM at work; what it holds at a moment may stay for once. */
 TEST_F(ksm, migrate_pages)
 {
-	double end = metric_now_us() + DEADLINE_US;
+	double end = deadline_after_us(DEADLINE_US);
 	int turn, node;
 
 	for (turn = 0; turn < TURNS; turn++) {

@@ -37,6 +37,7 @@
 
 #include "chores.h"
 #include "counters.h"
+#include "deadline.h"
 #include "holder.h"
 #include "metric.h"
 #include "pagemap.h"
@@ -195,7 +196,7 @@ TEST_F(registered, read_in_flight)
 /* The end of the ring is the end of its pins. */
 TEST_F(registered, ring_is_closed)
 {
-	double deadline = metric_now_us() + 5e6;
+	double deadline = deadline_after_us(5e6);
 	struct pages *p = &self->pages;
 
 	REGISTER(p);

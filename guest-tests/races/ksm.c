@@ -22,6 +22,7 @@
 
 #include "harness.h"
 
+#include "deadline.h"
 #include "ksm.h"
 #include "metric.h"
 #include "pattern.h"
@@ -87,7 +88,7 @@ static void fill_twins(void)
  */
 static void merge_and_break(void *contest, int round)
 {
-	double deadline = metric_now_us() + MERGE_DEADLINE_US;
+	double deadline = deadline_after_us(MERGE_DEADLINE_US);
 	struct contest *c = contest;
 
 	(void)round;

@@ -26,6 +26,7 @@
 
 #include "harness.h"
 
+#include "deadline.h"
 #include "kernel.h"
 #include "metric.h"
 #include "pagemap.h"
@@ -178,7 +179,7 @@ TEST_F(uffd, write_protect)
  */
 static int move_page(const struct pages *to, const struct pages *from, long i)
 {
-	double deadline = metric_now_us() + MOVE_DEADLINE_US;
+	double deadline = deadline_after_us(MOVE_DEADLINE_US);
 	struct uffd_move move = {
 		.dst = (unsigned long)pages_at(to, i),
 		.src = (unsigned long)pages_at(from, i),

@@ -29,6 +29,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 
+#include "deadline.h"
 #include "kernel.h"
 #include "ksm.h"
 #include "metric.h"
@@ -75,7 +76,7 @@ static int count_merged(struct pages *p, struct pages *q, struct pages *or_q)
 /* Let ksmd go over all pages, the merged ones too, and stop it. */
 static const char *scan(void)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	long scans = ksm_count("full_scans");
 	bool late = false;
 

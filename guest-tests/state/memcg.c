@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 
 #include "chores.h"
+#include "deadline.h"
 #include "holder.h"
 #include "memcg.h"
 #include "metric.h"
@@ -154,7 +155,7 @@ TEST_F(memcg, at_the_limit)
 TEST_F(memcg, nothing_is_left)
 {
 	struct pages *p = &self->pages;
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 
 	EXPECT_CLEAN(relocate_to(p, self->b, "pages of a group"));
 	ASSERT_EQ(0, holder_bad(&self->holder));

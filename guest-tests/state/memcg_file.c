@@ -29,6 +29,7 @@
 #include <poll.h>
 #include <sys/mman.h>
 
+#include "deadline.h"
 #include "disk.h"
 #include "memcg.h"
 #include "metric.h"
@@ -158,7 +159,7 @@ FIXTURE_TEARDOWN_PARENT(memcg_file)
 /* Wait until the group has on @node from @least on, @more at most; the value */
 static long wait_on_node(const char *name, int node, long least, long more)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	long value;
 
 	do {

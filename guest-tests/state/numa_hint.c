@@ -28,6 +28,7 @@
 
 #include <sched.h>
 
+#include "deadline.h"
 #include "metric.h"
 #include "node_stat.h"
 #include "proc.h"
@@ -87,7 +88,7 @@ FIXTURE_TEARDOWN_PARENT(numa_hint)
  */
 static const char *scan(void)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	long made = system_stat("numa_pte_updates");
 
 	if (proc_write(KNOBS "scan_delay_ms", "1") ||

@@ -28,6 +28,7 @@
 #include <sys/mman.h>
 
 #include "counters.h"
+#include "deadline.h"
 #include "memcg.h"
 #include "metric.h"
 #include "node_stat.h"
@@ -51,7 +52,7 @@ FIXTURE(swapped_shmem)
 
 static const char *drop_from_cache(void)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 
 	while (system_stat("nr_swapcached") > 0) {
 		if (metric_now_us() > deadline)

@@ -26,6 +26,7 @@
 
 #include <linux/kernel-page-flags.h>
 
+#include "deadline.h"
 #include "disk.h"
 #include "memcg.h"
 #include "metric.h"
@@ -103,7 +104,7 @@ static int make_active(int fd, int first)
  */
 static int await_active(int node, long bytes)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 
 	while (memcg_on_node("active_file", node) < bytes ||
 	       memcg_root_on_node("active_file", node) < bytes) {

@@ -20,6 +20,7 @@
 #include <sys/mman.h>
 
 #include "counters.h"
+#include "deadline.h"
 #include "holder.h"
 #include "metric.h"
 #include "migrate_file_steps.h"
@@ -136,7 +137,7 @@ static _Noreturn void be_caller(struct peer *parent, int fd, int from, int to)
 /* Wait until the page in window @index is on @node. 0 or -1. */
 static int wait_for(pid_t pid, long index, int node)
 {
-	double deadline = metric_now_us() + DEADLINE_US;
+	double deadline = deadline_after_us(DEADLINE_US);
 	void *addr = space + index * WINDOW;
 	int status;
 

@@ -19,6 +19,7 @@
 #include "harness.h"
 
 #include "chores.h"
+#include "deadline.h"
 #include "evict.h"
 #include "holder.h"
 #include "metric.h"
@@ -289,7 +290,7 @@ static long evict_many(struct pages *p)
 /* Whoever evicts is killed: it ends soon, and what it held is let go. */
 TEST_F_TIMEOUT(evict_races, killed, 90)
 {
-	double deadline = metric_now_us() + 30e6;
+	double deadline = deadline_after_us(30e6);
 	struct pages many, *p = &many;
 	struct holder child;
 	long written;
