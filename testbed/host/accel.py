@@ -58,7 +58,7 @@ def choose_accel(
     if known is not None:
         return known
     say(f"accelerator: trying /dev/kvm with a guest, {_PROBE_TIMEOUT_S:g} s at most")
-    accel = _probe(kernel, image, log_dir, open_admission(store.root))
+    accel = _probe(kernel, image, log_dir, open_admission(store.root, say=say))
     store.write_fact(_fact_name(), {"name": accel.name, "reason": accel.reason})
     return accel
 

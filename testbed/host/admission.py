@@ -28,6 +28,7 @@ import os
 import re
 import secrets
 import select
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -55,6 +56,9 @@ from testbed.host.facts import (
     read_total_mib,
 )
 from testbed.host.store import explain_disk_error, write_atomically
+
+# Guests come and go within seconds; who waits longer than this is told what for.
+_SILENCE_S: Final = 30.0
 
 _TICKET: Final = re.compile(r"(\d+)-mib-(\d+)-cpus-[0-9a-f]+")
 _CAPACITY: Final = TypeAdapter(Capacity)
@@ -108,12 +112,22 @@ class Admission:
     """The door to the guests of this host; all that share ``folder`` share its room.
 
     ``measure`` is asked while no guest is there, and its answer is kept beside the tickets: so all
-    go by the same capacity, and memory that guests have touched is not counted twice.
+    go by the same capacity, and memory that guests have touched is not counted twice. ``say`` gets
+    one line, in a thread of its own, where there is no room for ``silence_s`` seconds.
     """
 
-    def __init__(self, folder: Path, *, measure: Callable[[], Capacity]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        measure: Callable[[], Capacity],
+        say: Callable[[str], None],
+        silence_s: float = _SILENCE_S,
+    ) -> None:
         self._folder = folder
         self._measure = measure
+        self._say = say
+        self._silence_s = silence_s
         self._ticket: Ticket | None = None
 
     def acquire(self, *needs: GuestNeed) -> Ticket:
@@ -126,7 +140,7 @@ class Admission:
             raise RuntimeError("who holds a ticket would wait for itself: ask for all guests once")
         need = join_needs(needs)
         began = time.monotonic()
-        with self._blamed(), self._queue():
+        with self._told(need), self._blamed(), self._queue():
             file = self._wait_and_take(need)
         self._ticket = Ticket(file, need=need, waited_s=time.monotonic() - began)
         return self._ticket
@@ -184,6 +198,21 @@ class Admission:
         return file
 
     @contextmanager
+    def _told(self, need: GuestNeed) -> Iterator[None]:
+        line = (
+            f"waiting for other guests of this host to end: {need.what} needs room for "
+            f"{need.cpus} CPUs and {need.memory_mib} MiB"
+        )
+        # The wait itself is one of the kernel's, in flock(2) or in poll(2).
+        timer = threading.Timer(self._silence_s, self._say, [line])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    @contextmanager
     def _blamed(self) -> Iterator[None]:
         try:
             yield
@@ -194,13 +223,13 @@ class Admission:
             raise explained from err
 
 
-def open_admission(cache: Path) -> Admission:
-    """Return the door of this host, below the folder ``cache``.
+def open_admission(cache: Path, *, say: Callable[[str], None]) -> Admission:
+    """Return the door of this host, below the folder ``cache``; ``say`` is told of a long wait.
 
     The folder is named by the boot: hosts that share a cache over a network do not share memory,
     and a FIFO says nothing to another host.
     """
-    return Admission(cache / "admission" / read_boot_id(), measure=measure_host)
+    return Admission(cache / "admission" / read_boot_id(), measure=measure_host, say=say)
 
 
 def measure_host() -> Capacity:

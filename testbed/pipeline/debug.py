@@ -190,7 +190,7 @@ def open_gdb(
         topology=topology,
         accel=target.accel,
         log_dir=log_dir,
-        admission=open_admission(store.root),
+        admission=open_admission(store.root, say=say),
     )
     vm, work = _start(target, request, store=store, say=say)
     try:

@@ -61,7 +61,7 @@ def replay_in_gdb(
     topology = load_topology(target)
     with (
         tempfile.TemporaryDirectory(prefix="testbed-gdb-") as folder,
-        open_admission(store.root).acquire(need_of(topology)),
+        open_admission(store.root, say=say).acquire(need_of(topology)),
     ):
         request = AloneRequest(
             kernel=target.kernel.image,

@@ -75,7 +75,7 @@ def boot_guest(
             topology=machine,
             accel=accel,
             log_dir=log_dir,
-            admission=open_admission(store.root),
+            admission=open_admission(store.root, say=observer.say),
         )
     )
 

@@ -155,7 +155,7 @@ class Cell:
     _failure: Crash | None = None
 
     def __post_init__(self) -> None:
-        self.admission = open_admission(self.store.root)
+        self.admission = open_admission(self.store.root, say=self.say)
         parts = name_parts(
             image=self.config.image.key,
             qemu_version=self.config.qemu_version,

@@ -5,12 +5,14 @@ import multiprocessing
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from multiprocessing.process import BaseProcess
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
+from queue import Queue
 from types import FrameType
 
 import pytest
@@ -43,7 +45,7 @@ MIXED = (HALF, need(1000), ALL, need(500, 4), need(2500), need(5000), need(100, 
 
 
 def open_door(folder: Path, measure: Callable[[], Capacity] = lambda: HOST) -> Admission:
-    return Admission(folder, measure=measure)
+    return Admission(folder, measure=measure, say=print)
 
 
 @pytest.fixture
@@ -345,6 +347,27 @@ def test_a_signal_that_raises_nothing_does_not_end_the_wait_and_a_ticket_tells_o
         signal.signal(signal.SIGALRM, before)
 
 
+def test_who_waits_for_long_is_told_what_for(folder: Path) -> None:
+    said: Queue[str] = Queue()
+    door = Admission(folder, measure=lambda: HOST, say=said.put, silence_s=0.05)
+
+    def wait_until_told() -> None:
+        with open_door(folder).acquire(ALL):
+            asked.set()
+            lines.append(said.get(timeout=PATIENCE_S))
+
+    asked, lines = threading.Event(), list[str]()
+    holder = threading.Thread(target=wait_until_told)
+    holder.start()
+    assert asked.wait(PATIENCE_S)
+    with door.acquire(HALF):
+        holder.join()
+
+    (line,) = lines
+    assert line.startswith("waiting for other guests of this host to end: topology t needs room")
+    assert line.endswith("for 2 CPUs and 2000 MiB")
+
+
 def test_nobody_else_can_look_in(folder: Path) -> None:
     must_not_wait(folder, ALL)
     assert {path.stat().st_mode & 0o777 for path in (folder, folder / "tickets")} == {0o700}
@@ -359,5 +382,5 @@ def test_a_disk_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_the_door_of_this_host_is_named_by_its_boot_and_lets_a_small_guest_in(
     tmp_path: Path,
 ) -> None:
-    with deadline(PATIENCE_S), open_admission(tmp_path).acquire(need(1)):
+    with deadline(PATIENCE_S), open_admission(tmp_path, say=print).acquire(need(1)):
         assert [path.name for path in (tmp_path / "admission").iterdir()] == [read_boot_id()]
