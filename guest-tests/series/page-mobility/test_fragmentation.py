@@ -182,8 +182,9 @@ def test_dense(vm: Vm, dimm: Dimm, memory: GuestMemory, asked: str, report: Repo
         assert left.huge < _ALL // 8
         assert left.offlined == 0
         return
-    # What can't be moved fits into four pageblocks, the files into twelve; a claim takes two.
-    assert 4 <= types["Unmovable"] <= 24
+    # What can't be moved fits into four pageblocks, the files into twelve; a claim takes two. With
+    # lockdep, whose locks make the kernel's objects larger, there were 26.
+    assert 4 <= types["Unmovable"] <= 32
     assert (types["Reclaimable"] > 0) == (asked == "full")
     for one in (with_files, left):
         assert one.unusable < 0.1
