@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/utsname.h>
 
+#include "deadline.h"
 #include "kernel.h"
 
 bool kernel_before(int major, int minor)
@@ -14,4 +15,9 @@ bool kernel_before(int major, int minor)
 	    sscanf(name.release, "%d.%d", &is_major, &is_minor) != 2)
 		abort();
 	return is_major < major || (is_major == major && is_minor < minor);
+}
+
+bool kernel_is_checked(void)
+{
+	return deadline_slowness() > 1;
 }

@@ -11,4 +11,10 @@
 /* Whether the release that runs is older than @major.@minor. */
 bool kernel_before(int major, int minor);
 
+/*
+ * Whether it has a checker such as KASAN or lockdep: that costs time, and some
+ * memory with each page and each object.
+ */
+bool kernel_is_checked(void);
+
 #endif /* TESTBED_KERNEL_H */
