@@ -1,10 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-only
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "fail_alloc.h"
 #include "proc.h"
 
 #define KNOBS	"/sys/kernel/debug/fail_page_alloc/"
+
+/*
+ * The caller's make-it-fail, open for as long as its allocations fail: another
+ * open() would be one that fails where the file's slab has no object left, and
+ * then there would be no way back. KASAN keeps freed objects for a while.
+ */
+static int make_it_fail = -1;
 
 static int set(const char *name, const char *value)
 {
@@ -40,12 +50,20 @@ int fail_alloc_after(long granted, int order)
 	/* An allocation is granted as long as there is more room than it. */
 	error |= set_number("space", granted ? granted + 1 : 0);
 	error |= set_number("times", -1);
-	return error | proc_write("/proc/self/make-it-fail", "1");
+	if (error)
+		return error;
+	make_it_fail = open("/proc/self/make-it-fail", O_WRONLY | O_CLOEXEC);
+	if (make_it_fail < 0 || write(make_it_fail, "1", 1) < 0)
+		return -errno;
+	return 0;
 }
 
 int fail_alloc_no_more(void)
 {
-	return proc_write("/proc/self/make-it-fail", "0");
+	int error = pwrite(make_it_fail, "0", 1, 0) < 0 ? -errno : 0;
+
+	close(make_it_fail);
+	return error;
 }
 
 int fail_alloc_end(void)

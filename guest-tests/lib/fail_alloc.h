@@ -14,7 +14,7 @@ int fail_alloc_begin(void);
 
 /*
  * Fail the caller's allocations of 2^@order pages and more, once @granted
- * pages have been allocated. 0 or -errno.
+ * pages have been allocated, until fail_alloc_no_more(). 0 or -errno.
  */
 int fail_alloc_after(long granted, int order);
 
