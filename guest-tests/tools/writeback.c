@@ -34,6 +34,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,22 @@ static void map_file(const char *path, long count)
 		tool_fail("mmap");
 }
 
+/*
+ * A write ends on the CPU that began it, and its interrupt holds the page for
+ * a moment after it has woken who waits (folio_end_writeback(), mm/filemap.c,
+ * 6.12). On another CPU a move could meet that in all its tries, if the host
+ * stops the CPU of the interrupt there.
+ */
+static void stay_on_this_cpu(void)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(sched_getcpu(), &set);
+	if (sched_setaffinity(0, sizeof(set), &set))
+		tool_fail("sched_setaffinity");
+}
+
 static void fill_all(long count)
 {
 	pages_want_all(&pages, home);
@@ -128,6 +145,7 @@ static void begin(int argc, char **argv)
 	if (count < 1 || count > MAX_PAGES || swap == !!path || home < 0 ||
 	    home >= MAX_NODES)
 		refuse();
+	stay_on_this_cpu();
 	if (path)
 		map_file(path, count);
 	else if (pages_map(&pages, count, MAP_PRIVATE))
