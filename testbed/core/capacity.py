@@ -13,8 +13,8 @@ from testbed.errors import InfraError
 
 QEMU_OVERHEAD_MIB: Final = 300  # QEMU's own memory and its translated code
 MEMORY_SHARE: Final = 0.8  # of what is available: others live here too
-# A guest test keeps about one of its CPUs busy: the others wait for it. Hence two a core, and two
-# guests of two CPUs on a host of two cores.
+# A guest test keeps about one of its CPUs busy: the others wait for it. Hence two a core, or a guest
+# a core, whatever has more: two guests of two CPUs on a host of two cores, or two of three or four.
 VCPUS_PER_CORE: Final = 2
 
 
@@ -91,8 +91,16 @@ def has_room(capacity: Capacity, admitted: Sequence[GuestNeed], need: GuestNeed)
     """Whether ``need``, which is possible, fits beside those ``admitted``; alone it always does."""
     if not admitted:
         return True
-    together = join_needs((*admitted, need))
-    return together.memory_mib <= capacity.memory_mib and together.cpus <= capacity.cpus
+    needs = (*admitted, need)
+    return join_needs(needs).memory_mib <= capacity.memory_mib and _have_cpus(capacity, needs)
+
+
+def _have_cpus(capacity: Capacity, needs: Sequence[GuestNeed]) -> bool:
+    """Whether guests may share the cores; one that exceeds them even alone shares with nobody."""
+    if sum(need.cpus for need in needs) <= capacity.cpus:
+        return True
+    cores = capacity.cpus // VCPUS_PER_CORE
+    return len(needs) <= cores and all(need.cpus <= capacity.cpus for need in needs)
 
 
 def count_guests(capacity: Capacity, need: GuestNeed) -> int:

@@ -63,12 +63,16 @@ def test_guests_that_are_there_at_once_need_the_sum() -> None:
         ([], need(8000, 4), True),
         ([need(4000, 2)], need(4000, 2), True),
         ([need(4000, 2)], need(4001, 2), False),
-        ([need(4000, 2)], need(4000, 3), False),
+        ([need(4000, 2)], need(4000, 3), True),
+        ([need(4000, 4)], need(4000, 4), True),
+        ([need(4000, 3)], need(4001, 3), False),
+        ([need(4000, 2)], need(4000, 5), False),
+        ([need(100, 1), need(100, 2)], need(100, 2), False),
         ([need(1000), need(1000), need(1000)], need(1000), True),
         ([need(100), need(100), need(100), need(100)], need(100), False),
     ],
 )
-def test_room_is_there_while_neither_memory_nor_cpus_are_exceeded(
+def test_room_is_there_for_memory_and_two_cpus_a_core_or_a_guest_a_core(
     admitted: list[GuestNeed], asked: GuestNeed, *, expected: bool
 ) -> None:
     assert has_room(HOST, admitted, asked) is expected
