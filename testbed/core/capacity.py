@@ -13,8 +13,8 @@ from testbed.errors import InfraError
 
 QEMU_OVERHEAD_MIB: Final = 300  # QEMU's own memory and its translated code
 MEMORY_SHARE: Final = 0.8  # of what is available: others live here too
-# A guest test keeps about one of its CPUs busy: the others wait for it. Hence two a core, or a guest
-# a core, whatever has more: two guests of two CPUs on a host of two cores, or two of three or four.
+# A guest test keeps about one of its CPUs busy: the others wait for it. Hence two a core, or a
+# guest a core, whatever is more: on two cores two guests of two CPUs, or two of three or four.
 VCPUS_PER_CORE: Final = 2
 
 

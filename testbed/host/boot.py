@@ -36,7 +36,7 @@ def boot(request: BootRequest) -> Vm | BootFailure:
     """
     began = time.monotonic()
     started = qemu.start(request)
-    vm = Vm(started, request.topology)
+    vm = Vm(started, request.topology, slowness=request.slowness)
     try:
         failure = _await_ready(vm) or _check_machine(vm)
         waited_s = started.ticket.waited_s if started.ticket else 0.0

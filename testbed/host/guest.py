@@ -35,9 +35,13 @@ _LOST: Final = (paramiko.SSHException, EOFError, OSError)
 
 
 class Guest:
-    """A booted guest; connects at once and keeps one connection."""
+    """A booted guest; connects at once and keeps one connection.
 
-    def __init__(self, port: int, keys: Keys) -> None:
+    A slow kernel has ``slowness`` times as long for whatever has a ``timeout_s`` here.
+    """
+
+    def __init__(self, port: int, keys: Keys, *, slowness: int = 1) -> None:
+        self._slowness = slowness
         self._connection = Connection(
             "127.0.0.1",
             user="root",
@@ -77,6 +81,7 @@ class Guest:
         :class:`GuestTimeoutError` past ``timeout_s``, :class:`GuestLostError` when SSH breaks, and
         :class:`GuestOutputError` past ``limit_bytes`` of stdout or of stderr.
         """
+        timeout_s *= self._slowness
         began = time.monotonic()
         runner = BoundedRunner(self._connection, limit_bytes=limit_bytes)
         try:
@@ -117,7 +122,8 @@ class Guest:
     def start(self, command: str) -> "GuestProcess":
         """Start a program that is talked to over its standard input and output."""
         try:
-            return GuestProcess(self._connection.create_session(), command)
+            channel = self._connection.create_session()
+            return GuestProcess(channel, command, slowness=self._slowness)
         except _LOST as err:
             raise GuestLostError(f"the guest went away before {command!r}: {err}") from err
 
@@ -163,8 +169,9 @@ def _handle(
 class GuestProcess:
     """A running program of the guest. Use it as a context manager: leaving ends its input."""
 
-    def __init__(self, channel: paramiko.Channel, command: str) -> None:
+    def __init__(self, channel: paramiko.Channel, command: str, *, slowness: int = 1) -> None:
         self.command = command
+        self._slowness = slowness
         self._channel = channel
         self._pending = bytearray()
         channel.set_combine_stderr(combine=True)
@@ -183,6 +190,7 @@ class GuestProcess:
         its output, and :class:`GuestOutputError` for a line of more than 1 MiB, after which the
         program is not to be talked to.
         """
+        timeout_s *= self._slowness
         deadline = time.monotonic() + timeout_s
         searched = 0  # a guest may send a byte at a time
         while (end := self._pending.find(b"\n", searched)) < 0:
@@ -219,6 +227,7 @@ class GuestProcess:
         Raises :class:`GuestTimeoutError` when it takes none for ``timeout_s``, and
         :class:`GuestLostError` when it or its guest has ended.
         """
+        timeout_s *= self._slowness
         self._channel.settimeout(timeout_s)
         try:
             self._channel.sendall(data)
@@ -229,6 +238,7 @@ class GuestProcess:
 
     def finish(self, *, timeout_s: float = _DEFAULT_TIMEOUT_S) -> int:
         """End the program's input, wait for its end and return its status."""
+        timeout_s *= self._slowness
         self._channel.shutdown_write()
         if not self._channel.status_event.wait(timeout_s):
             raise GuestTimeoutError(f"{self.command!r} did not end within {timeout_s:g} s")

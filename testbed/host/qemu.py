@@ -33,7 +33,8 @@ class QemuNotStartedError(InfraError):
 class BootRequest:
     """What to boot; logs go to ``log_dir`` under names that start with ``log_name``.
 
-    With ``admission``, QEMU is started when the host has room for it.
+    With ``admission``, QEMU is started when the host has room for it. ``slowness`` is how many
+    times as long as on a plain kernel what is asked of the guest may take.
     """
 
     kernel: Path
@@ -44,6 +45,7 @@ class BootRequest:
     log_name: str = "vm"
     cmdline: tuple[str, ...] = ()
     admission: Admission | None = None
+    slowness: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

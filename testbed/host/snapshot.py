@@ -121,9 +121,10 @@ class Snapshots:
             raise StateUnusableError("another run has removed it") from err
         with file:  # open from here on: it may be removed while there is no room for a guest
             try:
-                vm = Vm(qemu.start(request, state_fd=file.fileno()), request.topology)
+                started = qemu.start(request, state_fd=file.fileno())
             except QemuNotStartedError as err:
                 raise StateUnusableError(str(err).splitlines()[-1]) from err
+        vm = Vm(started, request.topology, slowness=request.slowness)
         try:
             vm.refresh()
         except (GuestLostError, GuestTimeoutError) as err:

@@ -34,10 +34,14 @@ _START_SSH: Final = (
 
 
 class Vm:
-    """A running machine. :meth:`close` ends it; so does the death of the testbed."""
+    """A running machine. :meth:`close` ends it; so does the death of the testbed.
 
-    def __init__(self, qemu: Qemu, topology: Topology) -> None:
+    What is asked of the guest has ``slowness`` times as long as the caller says.
+    """
+
+    def __init__(self, qemu: Qemu, topology: Topology, *, slowness: int = 1) -> None:
         self.topology = topology
+        self.slowness = slowness
         self.boot_seconds = 0.0
         self._qemu = qemu
         self._guest: Guest | None = None
@@ -76,7 +80,7 @@ class Vm:
 
         Raises :class:`GuestCommandError` on a non-zero status, and what :meth:`Port.run` raises.
         """
-        done = self.port.run(command, timeout_s=timeout_s, shown=shown)
+        done = self.port.run(command, timeout_s=timeout_s * self.slowness, shown=shown)
         result = GuestResult(
             command=shown or command,
             stdout=done.output.decode(errors="replace"),
@@ -148,7 +152,7 @@ class Vm:
             ),
             shown="the start of the SSH server",
         )
-        return Guest(find_ssh_port(self.qmp), keys)
+        return Guest(find_ssh_port(self.qmp), keys, slowness=self.slowness)
 
 
 def is_own_end(event: QmpEvent) -> bool:

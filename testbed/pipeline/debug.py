@@ -191,6 +191,7 @@ def open_gdb(
         accel=target.accel,
         log_dir=log_dir,
         admission=open_admission(store.root, say=say),
+        slowness=target.slowness,
     )
     vm, work = _start(target, request, store=store, say=say)
     try:
@@ -307,7 +308,7 @@ def _start(
 ) -> tuple[Vm, Callable[[Vm], bytes]]:
     """Return a guest and what is to be done in it; for the boot, one that has just begun."""
     if target.program is None:
-        vm = Vm(qemu.start(request), request.topology)
+        vm = Vm(qemu.start(request), request.topology, slowness=request.slowness)
         return vm, _await_boot
     program, case = target.program
     command = make_case_command(program, case, slowness=target.slowness)

@@ -345,6 +345,7 @@ class Cell:
             log_dir=config.log_dir,
             log_name=log_name,
             admission=self.admission,
+            slowness=config.slowness,
         )
 
 

@@ -122,7 +122,12 @@ def fake(programs: dict[str, Program]) -> Iterator[FakeGuest]:
 
 
 @pytest.fixture
-def guest(fake: FakeGuest) -> Iterator[Guest]:
+def slowness() -> int:
+    return 1
+
+
+@pytest.fixture
+def guest(fake: FakeGuest, slowness: int) -> Iterator[Guest]:
     made = make_keys()
     keys = Keys(
         host_key=b"",
@@ -130,7 +135,7 @@ def guest(fake: FakeGuest) -> Iterator[Guest]:
         client=made.client,
         authorized=made.authorized,
     )
-    guest = Guest(fake.port, keys)
+    guest = Guest(fake.port, keys, slowness=slowness)
     yield guest
     guest.close()
 
@@ -191,6 +196,26 @@ def test_a_silent_command_times_out(guest: Guest, programs: dict[str, Program]) 
     with pytest.raises(GuestTimeoutError, match=r"no end of 'wait' after 0\.2 s"):
         guest.run("wait", timeout_s=0.2)
     assert guest.run("next").stdout == "fine\n"
+
+
+@pytest.mark.parametrize("slowness", [4])
+def test_a_slow_guest_has_as_many_times_as_long(guest: Guest, programs: dict[str, Program]) -> None:
+    released = threading.Event()
+
+    def idle(_channel: paramiko.Channel) -> None:
+        released.wait(30)
+
+    programs |= {"wait": wait_for_end, "idle": idle}
+    with pytest.raises(GuestTimeoutError, match=r"after 0\.2 s"):
+        guest.run("wait", timeout_s=0.05)
+    with guest.start("idle") as tool:
+        with pytest.raises(GuestTimeoutError, match=r"said nothing for 0\.2 s"):
+            tool.read_line(timeout_s=0.05)
+        with pytest.raises(GuestTimeoutError, match=r"took nothing for 0\.2 s"):
+            tool.send(bytes(8 * MIB), timeout_s=0.05)
+    with guest.start("idle") as tool, pytest.raises(GuestTimeoutError, match=r"within 0\.2 s"):
+        tool.finish(timeout_s=0.05)
+    released.set()
 
 
 def test_a_guest_that_goes_away_is_lost(
