@@ -43,8 +43,10 @@ _BLOCKS: Final = 4
 _ALL: Final = _BLOCKS * PAGEBLOCKS_PER_BLOCK
 _PAGEBLOCK_PAGES: Final = 512
 _GROUP_PAGES: Final = 4096  # of the user's, for each page in a pipe of the sparse mixture
-# Of the free pages: what is between them, their page tables and the watermarks have the rest.
+# Of the free pages: what is between them, their page tables and the watermarks have the rest. The
+# objects of a kernel with KASAN or lockdep are larger.
 _USERS_PART: Final = 7 / 8
+_USERS_PART_IF_CHECKED: Final = 13 / 16
 _CALM: Final = {
     "compaction_proactiveness": 0,
     "watermark_boost_factor": 0,
@@ -67,17 +69,24 @@ class Room:
     """What there is before: huge pages, and unmovable pageblocks, which are the kernel's.
 
     It has none but with KASAN, whose shadow of a memory block, an eighth, lies on the blocks that
-    came before (kasan_mem_notifier(), mm/kasan/shadow.c, 6.12).
+    came before (kasan_mem_notifier(), mm/kasan/shadow.c, 6.12). ``user_pages`` are what the user
+    fills of it, in whole groups.
     """
 
     huge: int
     unmovable: int
+    user_pages: int
 
-    @property
-    def user_pages(self) -> int:
-        """How many pages the user fills, in whole groups."""
-        groups = round(self.huge * _PAGEBLOCK_PAGES * _USERS_PART / _GROUP_PAGES)
-        return groups * _GROUP_PAGES
+    @classmethod
+    def find(cls, vm: Vm, node: int) -> "Room":
+        """Find it on a node that nobody uses yet."""
+        huge = count_huge(vm, node)
+        part = _USERS_PART_IF_CHECKED if is_checked(vm) else _USERS_PART
+        return cls(
+            huge=huge,
+            unmovable=count_types(vm, node)["Unmovable"],
+            user_pages=round(huge * _PAGEBLOCK_PAGES * part / _GROUP_PAGES) * _GROUP_PAGES,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +123,11 @@ def calm(vm: Vm) -> None:
     (khugepaged_min_free_kbytes_update(), mm/khugepaged.c, 6.12).
     """
     vm.run("; ".join(f"echo {value} > /proc/sys/vm/{name}" for name, value in _CALM.items()))
+
+
+def is_checked(vm: Vm) -> bool:
+    """Whether the kernel has a checker that makes it slow, and its objects larger."""
+    return vm.slowness > 1
 
 
 def read_unusable(vm: Vm, node: int) -> float:
@@ -171,7 +185,7 @@ def report_left(report: Reporter, when: str, left: Left) -> None:
 def leave(vm: Vm, memory: GuestMemory, dimm: Dimm, report: Reporter, density: str) -> Course:
     """Allocate and give back on ``dimm``."""
     calm(vm)
-    room = Room(huge=count_huge(vm, dimm.node), unmovable=count_types(vm, dimm.node)["Unmovable"])
+    room = Room.find(vm, dimm.node)
     command = f"/tools/mixhold {density} --pages {room.user_pages} --bind {dimm.node}"
     with vm.guest.start(command) as mixture:
         assert mixture.read_json()["ready"] is True
@@ -215,8 +229,7 @@ def test_dense(vm: Vm, dimm: Dimm, memory: GuestMemory, asked: str, report: Repo
         return
     # What can't be moved fits into four pageblocks, the files into twelve; a claim takes two. With
     # lockdep, whose locks make the kernel's objects larger, there were 26.
-    has_lockdep = "lockdep" in vm.run("ls /proc").stdout.split()
-    assert 4 <= course.unmovable <= (32 if has_lockdep else 24)
+    assert 4 <= course.unmovable <= (32 if is_checked(vm) else 24)
     assert (course.types["Reclaimable"] > 0) == (asked == "full")
     for one in (course.with_files, course.left):
         assert one.unusable < 0.1
