@@ -12,12 +12,17 @@ _STATUS_OF_KILLED: Final = 137  # 128 + SIGKILL, as timeout(1) of busybox report
 def make_case_command(program: str, case: str, *, slowness: int = 1) -> str:
     """Return the command for ``case``; it tells the kernel's taint before and after it.
 
-    The case may take ``slowness`` times as long as the harness gives it (lib/harness.h).
+    The case may take ``slowness`` times as long as the harness gives it (lib/harness.h), and its
+    own deadlines say.
     """
     run = f"{shlex.quote(program)} -r {shlex.quote(case)}"
-    if slowness != 1:
-        run = f"TESTBED_SLOWNESS={slowness} {run}"
-    return f"{_TELL_TAINT}; {run}; status=$?; echo; {_TELL_TAINT}; exit $status"
+    whole = f"{_TELL_TAINT}; {run}; status=$?; echo; {_TELL_TAINT}; exit $status"
+    return tell_slowness(whole, slowness)
+
+
+def tell_slowness(command: str, slowness: int) -> str:
+    """Return ``command`` with deadlines that are as many times as long (lib/deadline.h)."""
+    return command if slowness == 1 else f"export TESTBED_SLOWNESS={slowness}; {command}"
 
 
 def limit_guest_time(command: str, timeout_s: float) -> str:

@@ -13,6 +13,7 @@ import paramiko
 from fabric import Config, Connection
 from invoke.exceptions import CommandTimedOut, UnexpectedExit
 
+from testbed.core.case_command import tell_slowness
 from testbed.core.text import clean, shorten_middle
 from testbed.errors import GuestLostError
 from testbed.host.guest_result import (
@@ -37,7 +38,8 @@ _LOST: Final = (paramiko.SSHException, EOFError, OSError)
 class Guest:
     """A booted guest; connects at once and keeps one connection.
 
-    A slow kernel has ``slowness`` times as long for whatever has a ``timeout_s`` here.
+    A slow kernel has ``slowness`` times as long for whatever has a ``timeout_s`` here, and for the
+    deadlines of the tests' programs, which are told.
     """
 
     def __init__(self, port: int, keys: Keys, *, slowness: int = 1) -> None:
@@ -85,7 +87,13 @@ class Guest:
         began = time.monotonic()
         runner = BoundedRunner(self._connection, limit_bytes=limit_bytes)
         try:
-            done = runner.run(command, hide=True, warn=True, timeout=timeout_s, in_stream=False)
+            done = runner.run(
+                tell_slowness(command, self._slowness),
+                hide=True,
+                warn=True,
+                timeout=timeout_s,
+                in_stream=False,
+            )
         except CommandTimedOut as err:
             raise GuestTimeoutError(f"no end of {command!r} after {timeout_s:g} s") from err
         except _LOST as err:
@@ -175,7 +183,7 @@ class GuestProcess:
         self._channel = channel
         self._pending = bytearray()
         channel.set_combine_stderr(combine=True)
-        channel.exec_command(command)
+        channel.exec_command(tell_slowness(command, slowness))
 
     def __enter__(self) -> Self:
         return self

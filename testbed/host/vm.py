@@ -10,6 +10,7 @@ from pathlib import Path
 from subprocess import TimeoutExpired
 from typing import Final
 
+from testbed.core.case_command import tell_slowness
 from testbed.core.result import Crash
 from testbed.core.topology import Topology
 from testbed.errors import InfraError
@@ -80,7 +81,11 @@ class Vm:
 
         Raises :class:`GuestCommandError` on a non-zero status, and what :meth:`Port.run` raises.
         """
-        done = self.port.run(command, timeout_s=timeout_s * self.slowness, shown=shown)
+        done = self.port.run(
+            tell_slowness(command, self.slowness),
+            timeout_s=timeout_s * self.slowness,
+            shown=shown or repr(command),
+        )
         result = GuestResult(
             command=shown or command,
             stdout=done.output.decode(errors="replace"),

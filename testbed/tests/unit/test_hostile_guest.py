@@ -205,7 +205,9 @@ def test_a_slow_guest_has_as_many_times_as_long(guest: Guest, programs: dict[str
     def idle(_channel: paramiko.Channel) -> None:
         released.wait(30)
 
-    programs |= {"wait": wait_for_end, "idle": idle}
+    # The programs are told.
+    told = "export TESTBED_SLOWNESS=4; "
+    programs |= {f"{told}wait": wait_for_end, f"{told}idle": idle}
     with pytest.raises(GuestTimeoutError, match=r"after 0\.2 s"):
         guest.run("wait", timeout_s=0.05)
     with guest.start("idle") as tool:
