@@ -52,7 +52,7 @@ _CALM: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """What a kernel's own objects leave to the user, and what it may look like after ``test_dense``.
+    """What a kernel's own objects leave to the user, and what there may be after ``test_dense``.
 
     Of the free pages the user has ``users_part``; what is between the pages, their page tables and
     the watermarks have the rest.
