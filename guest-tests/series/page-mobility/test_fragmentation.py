@@ -89,9 +89,9 @@ class Left:
 class Room:
     """What there is before: huge pages, and unmovable pageblocks, which are the kernel's.
 
-    It has none but with KASAN, whose shadow of a memory block, an eighth, lies on the blocks that
-    came before (kasan_mem_notifier(), mm/kasan/shadow.c, 6.12). ``user_pages`` are what the user
-    fills of it, in whole groups.
+    Where pages are grouped it has none but with KASAN, whose shadow of a memory block, an eighth,
+    lies on the blocks that came before (kasan_mem_notifier(), mm/kasan/shadow.c, 6.12).
+    ``user_pages`` are what the user fills of it, in whole groups.
     """
 
     huge: int
@@ -202,6 +202,7 @@ def leave(vm: Vm, memory: GuestMemory, dimm: Dimm, report: Reporter, density: st
     """Allocate and give back on ``dimm``."""
     calm(vm)
     room = Room.find(vm, dimm.node)
+    report.metric("user_pages", room.user_pages, "pages")
     command = f"/tools/mixhold {density} --pages {room.user_pages} --bind {dimm.node}"
     with vm.guest.start(command) as mixture:
         assert mixture.read_json()["ready"] is True
