@@ -24,6 +24,10 @@ _LEFT: Final = (
     "for p in /proc/[0-9]*; do case $(readlink $p/exe) in "
     f"/tests/*|/tools/*|{FOLDER}/*) echo ${{p#/proc/}};; esac; done"
 )
+# A case that was ended leaves its cgroups, too. One that the kernel still holds stays.
+_REMOVE_CGROUPS: Final = (
+    "find /sys/fs/cgroup -mindepth 1 -depth -type d -exec rmdir {} ';' 2>/dev/null; true"
+)
 # Swap goes off and on so that nothing is left in it, nor in its cache.
 _EMPTY: Final = (
     "swapoff -a; for d in /dev/vd?; do [ -e $d ] && swapon $d; done; "
@@ -140,13 +144,17 @@ def _read_free_kib(zoneinfo: str) -> dict[int, int]:
 
 
 def end_all(vm: Vm) -> None:
-    """End the tests' programs; one that cannot be ended hangs in the kernel."""
+    """End the tests' programs, and remove their cgroups.
+
+    A program that cannot be ended hangs in the kernel.
+    """
     deadline = time.monotonic() + _SETTLE_S
     while left := vm.run(_LEFT).stdout.split():
         assert time.monotonic() < deadline, vm.run(
             "; ".join(f"cat /proc/{pid}/stat /proc/{pid}/stack" for pid in left) + "; true"
         ).stdout
         vm.run(f"kill -9 {' '.join(left)} 2>/dev/null; true")
+    vm.run(_REMOVE_CGROUPS)
 
 
 def assert_none_isolated(vm: Vm) -> None:
