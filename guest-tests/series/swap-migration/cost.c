@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What a page costs directly, via swap and with the fallback (disadvantage A
- * of 2005: having to go through swap is slower). Of eviction the call and the touch
- * that brings the page back are told apart: the one waits for the writes, the
- * other for the reads, and a page that nobody touches costs the call alone.
+ * of 2005: having to go through swap is slower). Of eviction the call and the
+ * touch that brings the page back are told apart: the one waits for the writes,
+ * the other for the reads, and a page that nobody touches costs the call alone.
  *
  * Times are of this guest and its disk. What is asserted is that each way does
  * what it is measured for.
@@ -35,12 +35,18 @@
 #define MOVE		MPOL_MF_MOVE
 #define STRICT		MPOL_MF_STRICT
 
-static void print(const char *way, const char *part, double us, long pages)
+static void print(const char *way, const char *part, double value,
+		  const char *unit)
 {
 	char name[64];
 
 	snprintf(name, sizeof(name), "swap_migration_%s_%s", way, part);
-	metric_print(name, us / pages, "us/page");
+	metric_print(name, value, unit);
+}
+
+static void print_cost(const char *way, const char *part, double us, long pages)
+{
+	print(way, part, us / pages, "us/page");
 }
 
 /* Microseconds that the touch of all pages takes. */
@@ -115,8 +121,8 @@ TEST_F_TIMEOUT(cost, room, 200)
 	}
 	EXPECT_EQ(variant->flags & MPOL_MF_EVICT ? RUNS * COUNT : 0,
 		  system_stat("pgmigrate_swapped") - swapped);
-	print(variant->way, "call", call, RUNS * COUNT);
-	print(variant->way, "touch", back, RUNS * COUNT);
+	print_cost(variant->way, "call", call, RUNS * COUNT);
+	print_cost(variant->way, "touch", back, RUNS * COUNT);
 }
 
 FIXTURE(cost_full)
@@ -131,7 +137,7 @@ FIXTURE_VARIANT(cost_full)
 	unsigned int flags;
 };
 
-/* As mainline: the target swaps out what it has, to make room. */
+/* As mainline: room is made with what has just come, all else is locked. */
 FIXTURE_VARIANT_ADD(cost_full, direct)
 {
 	.way = "full_direct",
@@ -178,11 +184,12 @@ TEST_F_TIMEOUT(cost_full, full, 200)
 	written = system_stat("pswpout") - written;
 	EXPECT_EQ(p->count, copied + swapped);
 	EXPECT_EQ(variant->flags != 0, swapped > 0);
-	TH_LOG("%ld copied, %ld swapped, %ld written", copied, swapped,
-	       written);
-	print(variant->way, "call", call, p->count);
+	print(variant->way, "copied", copied, "pages");
+	print(variant->way, "swapped", swapped, "pages");
+	print(variant->way, "written", written, "pages");
+	print_cost(variant->way, "call", call, p->count);
 	ASSERT_EQ(0, full_give_back(&scene->full));
-	print(variant->way, "touch", touch(p), p->count);
+	print_cost(variant->way, "touch", touch(p), p->count);
 	pages_want_all(p, scene->b);
 	/* Some are new frames of the node that they were on already. */
 	EXPECT_CLEAN(pages_snapshot(p));
