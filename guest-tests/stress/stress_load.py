@@ -62,7 +62,7 @@ _BLOCK_S: Final = 240.0
 _TURN: Final = (
     "cd /sys/devices/system/memory/memory{block}; "
     "timeout {seconds} sh -c 'echo offline > state'; cat state; "
-    "grep -q offline state && echo online > state; cat state"
+    "grep -q offline state && echo {back} > state; cat state"
 )
 
 
@@ -190,25 +190,34 @@ class Blocks:
     """Memory blocks of the boot memory, which go offline and come back, one at a time.
 
     Most hold memory of the kernel's: then they stay, once their pageblocks were isolated, what
-    could be moved away was, and all was undone. That is a path of its own.
+    could be moved away was, and all was undone. That is a path of its own. Those of ZONE_MOVABLE,
+    which the machine movable-zones has, can go, and have every other turn.
     """
 
     guest: Guest
-    blocks: Iterator[int]
+    turns: Iterator[tuple[int, str]]  # a block, and the word that brings it back to its zone
     offlined: int = 0
     stayed: int = 0
 
     @classmethod
     def find(cls, guest: Guest) -> "Blocks":
-        """Find those that are online; the last have the least of the kernel's."""
-        states = GuestMemory(guest).read_blocks()
-        online = (block for block, state in states.items() if state == "online")
-        return cls(guest=guest, blocks=cycle(sorted(online, reverse=True)))
+        """Find those that are online and in one zone: no other can go."""
+        memory = GuestMemory(guest)
+        states = sorted(memory.read_blocks().items())
+        zones = {block: memory.read_zones(block) for block, state in states if state == "online"}
+        movable = [block for block, zone in zones.items() if zone == ("Movable",)]
+        others = [block for block in zones if zones[block] not in (("Movable",), ("none",))]
+        # Of an empty zone the kernel knows no more that its blocks were there. Of the others the
+        # last have the least of the kernel's.
+        turns = [cycle((block, "online_movable") for block in movable)] if movable else []
+        turns.append(cycle((block, "online") for block in reversed(others)))
+        return cls(guest=guest, turns=chain.from_iterable(zip(*turns, strict=False)))
 
     @contextmanager
     def take_turn(self) -> Iterator[None]:
         """Take the next block offline while the body runs, and have it online afterwards."""
-        command = _TURN.format(block=next(self.blocks), seconds=_OFFLINE_S)
+        block, back = next(self.turns)
+        command = _TURN.format(block=block, back=back, seconds=_OFFLINE_S)
         with self.guest.start(f"({command}) 2>/dev/null") as process:
             yield
             meanwhile = process.read_line(timeout_s=_BLOCK_S)
