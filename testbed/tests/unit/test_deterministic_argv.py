@@ -102,6 +102,6 @@ def test_swap_disks_are_an_obstacle_and_the_rest_is_none() -> None:
         name: find_obstacle(catalog.load_topology(name))
         for name in catalog.list_catalog().topologies
     }
-    assert [name for name, reason in obstacles.items() if reason] == ["swap"]
+    assert [name for name, reason in obstacles.items() if reason] == ["movable-zones", "swap"]
     assert "topology swap has swap disks" in obstacles["swap"]
     assert "take a topology without swap_mib" in obstacles["swap"]
